@@ -13,6 +13,10 @@ extension MediaFetcher {
     }
 }
 
+extension MediaError {
+    static let noSpace = MediaError(.noSpace, "There is no space left on my disk.")
+}
+
 extension FetchRun {
     /// Takes files that need not be on the disk.
     struct Stream: Sendable {
@@ -21,9 +25,21 @@ extension FetchRun {
         let maxBytes: Int64
     }
 
+    /// Is true if the job may need no room on the disk.
+    var mayStream: Bool {
+        guard stream != nil, job.kind == .video, job.variant.cut == nil, job.variant.subtitles == nil else {
+            return false
+        }
+        return switch job.origin {
+        case .download: true
+        case .site: !job.identity.isVideoPage && site?.proxy == nil
+        case .local, .fetched: false
+        }
+    }
+
     /// The way of a download to the stream; nil if the job needs a file in any case.
     var streamedBytes: StreamedBytes? {
-        guard let stream, job.kind == .video, job.variant.cut == nil, job.variant.subtitles == nil else { return nil }
+        guard let stream, mayStream else { return nil }
         return StreamedBytes(stream.target, maxBytes: stream.maxBytes, judge: judge)
     }
 

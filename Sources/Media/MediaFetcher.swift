@@ -54,14 +54,13 @@ package final class MediaFetcher: Sendable {
         if let finished = await result.read(for: job.address) { return finished }
         result.remove()
         do throws(MediaError) {
-            let room = try room(orNone: stream != nil)
             var run = FetchRun(
                 job: job, settings: settings, folder: folder, deadline: deadline, onCanonicalURL: onCanonicalURL,
                 onProgress: onProgress)
             let longest = settings.longest(job.kind)
-            run.settings.maxBytes = min(longest, room)
             if longest < settings.maxBytes { run.settings.largestBytes = longest }
             run.stream = stream.map { FetchRun.Stream(target: $0, maxBytes: longest) }
+            run.settings.maxBytes = min(longest, try room(orNone: run.mayStream))
             let media = try await run.runInRoom(of: longest)
             guard !media.path.isEmpty else {
                 folder.remove()
@@ -145,7 +144,7 @@ struct FetchRun: Sendable {
             guard error.code == .tooLarge, settings.maxBytes < maxBytes, error.sizeBytes ?? 0 <= maxBytes,
                 error.sizeBytes.map({ $0 > settings.maxBytes }) ?? true
             else { throw error }
-            throw MediaError(.noSpace, "There is no space left on my disk.")
+            throw .noSpace
         }
     }
 
@@ -221,6 +220,8 @@ struct FetchRun: Sendable {
             {
                 return raw(file)
             }
+            // Only a file that a stream takes needs no room.
+            guard settings.maxBytes > 0 else { throw .noSpace }
             return try await job.kind == .image ? extractPicture() : extract()
         }
     }

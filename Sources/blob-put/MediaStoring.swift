@@ -61,7 +61,7 @@ struct MediaStoring: Sendable {
         let content = template == nil ? "" : "#\(fetched.metadata.content.sha256 ?? "")"
         let answer = try await shared.answer(
             "\(store.name)/\(key)\(content)", for: context.waiter, mayWork: file != nil
-        ) {
+        ) { _ in
             guard let file else { throw BlobError(.localIO, "there is no file") }
             do throws(BlobError) {
                 let stored = try await put(file, fetched, key, context.publisher)

@@ -76,7 +76,8 @@ struct FetchStage: Sendable {
             }
             if context.isLastAttempt { await discard(request) }
             throw TransientFailure(error)
-        } catch let error as BlobError where error.code != .cancelled {
+        } catch let error as BlobError {
+            if error.code == .cancelled { throw CancellationError() }
             if isFromQueue, error.isTransient { throw error }
             return .done([failed(request, error)])
         }
@@ -102,9 +103,9 @@ struct FetchStage: Sendable {
                 runtime.log.info("the store already has the media", metadata: ["key": "\(address)"])
                 return .done([try ready(info, request)])
             }
-            let answer = try await shared.answer(sharedName(address), for: context.waiter) {
+            let answer = try await shared.answer(sharedName(address), for: context.waiter) { fence in
                 try await accept()
-                return try await fetch(request, identity, onProgress).product
+                return try await fetch(request, identity, fence: fence, onProgress).product
             }
             switch answer {
             case .held(let limit):
@@ -145,6 +146,12 @@ struct FetchStage: Sendable {
         case .fetched(var media):
             try check(media.metadata.origin, request)
             media.metadata.origin.sourceURL = identity.sourceURL
+            if putsIntoStore {
+                // The file of a worker that leaves it to blob-put, perhaps on another machine.
+                if let info = try await stored(media.key) { return [try ready(info, request)] }
+                await shared.forget(sharedName(request.address(identity)))
+                return nil
+            }
             if access(media.path, F_OK) != 0 {
                 // A file is usually moved because the store has it now.
                 if let info = try await stored(media.key) { return [try ready(info, request)] }
@@ -231,20 +238,32 @@ extension FetchStage {
         await BlockingThread().run { fetcher.discardPartial(address) }
     }
 
-    /// Removes old partial downloads, uploads of dead processes, files that another machine has stored meanwhile, and the folders of finished downloads.
+    /// Removes the uploads of dead processes, and those that are in no book.
+    ///
+    /// It runs every 30 seconds until its task is cancelled, and once more then.
+    func sweepUploads() async {
+        guard let uploads else { return }
+        var isOver = false
+        var nextLook = ContinuousClock.now
+        while !isOver {
+            await uploads.sweep()
+            if ContinuousClock.now >= nextLook {
+                await uploads.sweepForgotten()
+                nextLook = .now + .seconds(3600)
+            }
+            isOver = Task.isCancelled
+            if !isOver { try? await Task.sleep(for: .seconds(30)) }
+        }
+    }
+
+    /// Removes old partial downloads, files that another machine has stored meanwhile, and the folders of finished downloads.
     ///
     /// It runs every 30 seconds until its task is cancelled, and once more then.
     func sweep() async {
         let (fetcher, kept) = (direct, partialsKeptFor)
         let thread = BlockingThread()
         var isOver = false
-        var nextLook = ContinuousClock.now
         while !isOver {
-            await uploads?.sweep()
-            if ContinuousClock.now >= nextLook {
-                await uploads?.sweepForgotten()
-                nextLook = .now + .seconds(3600)
-            }
             await thread.run { _ = fetcher.sweep(olderThan: kept) }
             for address in await thread.run({ fetcher.untouched(for: .seconds(60)) })
             where (try? await stored(address.key)) != nil {

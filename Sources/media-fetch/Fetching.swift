@@ -12,17 +12,17 @@ import System
 extension FetchStage {
     /// Fetches a source that no other process is fetching.
     ///
-    /// - Parameter isAlone: whether it is certain that no other process is. Otherwise another one may be putting the media into the store.
+    /// - Parameter fence: the number of this process's ownership; nil if it is not certain that no other process fetches the source.
     /// - Throws: `CancellationError`. Failures are results, because other requests may wait for them.
     func fetch(
-        _ request: MediaRequest, _ identity: SourceIdentity, isAlone: Bool = true,
+        _ request: MediaRequest, _ identity: SourceIdentity, fence: Int64?,
         _ onProgress: @escaping ProgressHandler
     ) async throws -> FetchResult {
         do {
             return try await places.run(for: request.userID, onWait: { onProgress(MediaProgress(.queued)) }) {
                 let start = ContinuousClock.now
                 let result: FetchResult
-                do { result = try await fetchInPlace(request, identity, isAlone, onProgress) } catch {
+                do { result = try await fetchInPlace(request, identity, fence, onProgress) } catch {
                     await turns.count(bytes: nil, time: .now - start, for: request.userID)
                     throw error
                 }
@@ -30,15 +30,19 @@ extension FetchStage {
                 return result
             }
         } catch let error as MediaError {
-            if error.code == .cancelled {
-                if Cancellations.current?.isSet == true { await discardPartial(request, identity) }
-                throw CancellationError()
-            }
+            if error.code == .cancelled { throw await cancelled(request, identity) }
             guard error.code == .tooLarge, !request.isLarge else { return .failed(error) }
             return limits.result(of: error, request.kind, isFile: request.source.url == nil)
-        } catch let error as BlobError where error.code != .cancelled {
+        } catch let error as BlobError {
+            if error.code == .cancelled { throw await cancelled(request, identity) }
             return .unstorable(error)
         }
+    }
+
+    /// Returns the error of a cancelled request, of which nothing is left if its user has cancelled it.
+    private func cancelled(_ request: MediaRequest, _ identity: SourceIdentity) async -> CancellationError {
+        if Cancellations.current?.isSet == true { await discardPartial(request, identity) }
+        return CancellationError()
     }
 
     /// Removes the partial download of a cancelled request, unless another request goes on with it already.
@@ -48,16 +52,16 @@ extension FetchStage {
     }
 
     private func fetchInPlace(
-        _ request: MediaRequest, _ identity: SourceIdentity, _ isAlone: Bool, _ onProgress: @escaping ProgressHandler
+        _ request: MediaRequest, _ identity: SourceIdentity, _ fence: Int64?, _ onProgress: @escaping ProgressHandler
     ) async throws -> FetchResult {
         let address = request.address(identity)
         if let media = await direct.finished(address) { return try await result(media, address, nil, onProgress) }
         // The order matters: a file that has left its folder is in the store.
         if try await stored(address.key) != nil { return .stored(as: identity.normalizedURL) }
         guard let book = uploads else { return try await fetchAnew(request, identity, nil, onProgress) }
-        if isAlone { await book.takeOver(address) }
-        let stream = StoreStream(book, for: address)
-        return try await book.holding(stream.name) {
+        if let fence { await book.takeOver(address, fence: fence) }
+        let stream = StoreStream(book, for: address, fence: fence)
+        return try await book.holding(stream.name, while: { stream.hasBegun }) {
             do {
                 let result = try await fetchAnew(request, identity, stream, onProgress)
                 await stream.discard()

@@ -37,8 +37,10 @@ struct LinkOptions: ParsableArguments, Sendable {
 
     /// - Throws: `ValidationError` for options that do not go together.
     ///
-    /// - Parameter putsIntoStore: whether the links go into the store.
-    func validateTogether(putsIntoStore: Bool) throws {
+    /// - Parameters:
+    ///   - putsIntoStore: whether the links go into the store.
+    ///   - isAccount: whether links to messages are read by an account.
+    func validateTogether(putsIntoStore: Bool, isAccount: Bool) throws {
         if links.isEmpty, images { throw ValidationError("--images needs a link") }
         if audio, images { throw ValidationError("--audio and --images do not go together") }
         if links.isEmpty, audio { throw ValidationError("--audio needs a link") }
@@ -46,6 +48,10 @@ struct LinkOptions: ParsableArguments, Sendable {
         if links.isEmpty, skipSame { throw ValidationError("--skip-same needs a link") }
         if putsIntoStore, outputDir != nil || skipSame {
             throw ValidationError("--to-store does not go with a folder: leave out --output-dir and --skip-same")
+        }
+        if putsIntoStore, isAccount, let link = links.first(where: { MessageLink($0) != nil }) {
+            throw ValidationError(
+                "--to-store fetches no links to messages: leave out --session, or --to-store and the link \(link)")
         }
         if outputDir == "" { throw ValidationError("--output-dir is empty: it needs a folder") }
         for link in links where !["http://", "https://"].contains(where: { link.lowercased().hasPrefix($0) }) {
@@ -105,6 +111,8 @@ struct LinkFetch: Sendable {
     /// - Returns: `no` if a link could not be fetched or its media could not be stored; the others are nevertheless.
     func put(_ stage: FetchStage) async throws -> ExitStatus {
         let kind: MediaKind = options.images ? .image : options.audio ? .audio : .video
+        // Nobody else may be there to remove what a killed process has left.
+        await stage.uploads?.sweep()
         var status = ExitStatus.success
         for link in options.links {
             let bar = ProgressBar()
@@ -297,7 +305,7 @@ extension FetchStage {
             if let info = try await stored(request.address(identity).key) {
                 event = try ready(info, request)
             } else {
-                let result = try await fetch(request, identity, isAlone: false, onProgress)
+                let result = try await fetch(request, identity, fence: nil, onProgress)
                 if case .stored(let url) = result { requested = SourceIdentity(url) ?? requested }
                 // Nobody here takes a command for a large download.
                 if case .large(let size) = result {

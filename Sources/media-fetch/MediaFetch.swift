@@ -71,7 +71,9 @@ struct MediaFetch: Tool {
     /// wait for those that do. It is smaller for a queue, because no other worker can take the events that are taken here.
     private var handledAtOnce: Int { input.isFromQueue ? fetching.concurrency + 16 : 256 }
 
-    func validate() throws { try single.validateTogether(putsIntoStore: putting.toStore) }
+    func validate() throws {
+        try single.validateTogether(putsIntoStore: putting.toStore, isAccount: speaker.isAccount)
+    }
 
     var isOneShot: Bool { !single.links.isEmpty }
 
@@ -116,7 +118,7 @@ struct MediaFetch: Tool {
         let stage = FetchStage(
             runtime: runtime, store: store, putsIntoStore: putting.toStore,
             uploads: putting.toStore
-                ? store.uploads.map { UploadBook(runtime: runtime, area: $0, store: store.name) } : nil,
+                ? store.uploads.map { UploadBook(runtime: runtime, area: $0, store: $0.place) } : nil,
             direct: MediaFetcher(settings.limited(to: limits.directBytes)),
             large: MediaFetcher(settings),
             places: FetchPlaces(fetching.concurrency, maxPerUser: fetching.fetchesPerUser),
@@ -148,6 +150,10 @@ struct MediaFetch: Tool {
                 await stage.turns.run()
                 return nil
             }
+            group.addTask {
+                await stage.sweepUploads()
+                return nil
+            }
             defer { group.cancelAll() }
             return try await runtime.work(
                 input, output, concurrency: handledAtOnce, accepting: commands.accepts, givingUp: stage.giveUp,
@@ -164,6 +170,14 @@ struct PutOptions: ParsableArguments, Sendable {
     var toStore = false
 
     @OptionGroup var upload: UploadOptions
+
+    func validate() throws {
+        if !toStore, !upload.isDefault {
+            throw ValidationError(
+                "--multipart-threshold, --part-size, --parallel-parts, --create-bucket and --unsigned-payload need --to-store"
+            )
+        }
+    }
 }
 
 /// Says what becomes of a video that the bot cannot send.

@@ -9,7 +9,7 @@ import System
 final class StoreStream: DownloadStream {
     private struct State {
         var upload: StreamedUpload?
-        var entry = UploadBook.Entry()
+        var entry: UploadBook.Entry
         var failure: BlobError?
         /// Is true if the store may have begun an upload.
         var mayHaveBegun = false
@@ -17,12 +17,20 @@ final class StoreStream: DownloadStream {
 
     private let book: UploadBook
     let name: String
-    private let state = Mutex(State())
+    private let state: Mutex<State>
 
-    init(_ book: UploadBook, for address: ContentAddress) {
+    /// - Parameter fence: the number of this process's ownership; nil if it has none.
+    init(_ book: UploadBook, for address: ContentAddress, fence: Int64?) {
         self.book = book
         name = UploadBook.name(address)
+        state = Mutex(State(entry: UploadBook.Entry(fence: fence)))
     }
+
+    /// A smaller file is sent at once, when it has arrived.
+    var leastBytes: Int { UploadArea.leastPieceBytes }
+
+    /// Is true if the store may have begun an upload.
+    var hasBegun: Bool { state.withLock { $0.mayHaveBegun } }
 
     /// The failure of the store that ended the download; nil if it ended for another reason.
     var failure: BlobError? { state.withLock { $0.failure } }
@@ -33,11 +41,13 @@ final class StoreStream: DownloadStream {
             // A download that begins anew goes on with its upload.
             if state.withLock({ $0.upload }) != nil { return pieceBytes }
             // Without the book, nobody would remove the upload of a dead process.
-            guard await book.note(name, UploadBook.Entry()) else { return nil }
+            guard await book.note(name, state.withLock { $0.entry }) else { return nil }
             let upload = try await begin()
-            var entry = UploadBook.Entry()
-            entry.uploadID = upload.id
-            state.withLock { [entry] in ($0.upload, $0.entry) = (upload, entry) }
+            let entry = state.withLock { state in
+                state.upload = upload
+                state.entry.uploadID = upload.id
+                return state.entry
+            }
             _ = await book.note(name, entry)
             return pieceBytes
         }
@@ -88,7 +98,7 @@ final class StoreStream: DownloadStream {
         let isGone =
             if let upload { await upload.discard() } else {
                 // The id of the upload did not arrive.
-                await Task { (try? await book.area.remove(name, uploadID: nil)) == true }.value
+                await Task { (try? await book.area.remove(name, uploadID: nil)) != nil }.value
             }
         if isGone { await book.remove(name) }
     }

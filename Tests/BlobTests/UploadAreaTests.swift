@@ -10,6 +10,8 @@ import Testing
 @Suite struct UploadAreaTests {
     private let metadata = BlobMetadata(contentType: "video/mp4", fileName: "кот.mp4", user: ["title": "Кот"])
 
+    private static let name = "0123456789abcdef0123456789abcdef-1"
+
     private func area(_ bucket: S3Bucket) throws -> UploadArea { UploadArea(store: try bucket.store) }
 
     private func finish(
@@ -33,8 +35,8 @@ import Testing
     @Test func `Pieces become an object with its metadata, and nothing else remains`() async throws {
         let bucket = try await S3Bucket()
         let area = try area(bucket)
-        let upload = try await begin(area, "one-1")
-        #expect(try await area.contents().map(\.name) == ["one-1"])
+        let upload = try await begin(area, Self.name)
+        #expect(try await area.contents().map(\.name) == [Self.name])
         #expect(try await area.store.head("k") == nil)
         #expect(try await finish(upload, as: "k", of: bytes) == .stored)
         #expect(await upload.discard())
@@ -49,7 +51,7 @@ import Testing
     @Test func `An object that is there is kept`() async throws {
         let bucket = try await S3Bucket()
         #expect(try await bucket.store.put(bucket.file("first"), key: "k", metadata: metadata) == .stored)
-        let upload = try await begin(try area(bucket), "one-1")
+        let upload = try await begin(try area(bucket), Self.name)
         #expect(try await finish(upload, as: "k", of: bytes) != .stored)
         #expect(await upload.discard())
         #expect(try await bucket.store.head("k")?.sizeBytes == 5)
@@ -58,7 +60,7 @@ import Testing
 
     @Test func `A first piece begins the object anew, and a missing piece is refused`() async throws {
         let bucket = try await S3Bucket()
-        let upload = try await begin(try area(bucket), "one-1")
+        let upload = try await begin(try area(bucket), Self.name)
         let other = [UInt8](repeating: 7, count: 100)
         await #expect { try await upload.put(other, as: 9) } throws: { isBlobError($0, .invalid) }
         try await upload.put(other, as: 1)
@@ -71,34 +73,102 @@ import Testing
     @Test func `An upload that another process has removed is a failure that passes`() async throws {
         let bucket = try await S3Bucket()
         let area = try area(bucket)
-        let upload = try await begin(area, "one-1")
-        #expect(try await area.remove("one-1", uploadID: nil))
+        let upload = try await begin(area, Self.name)
+        try await area.remove(Self.name, uploadID: nil)
         await #expect { try await upload.put([1], as: 3) } throws: {
-            isBlobError($0, .storeFailed) && ($0 as? BlobError)?.isTransient == true
+            isBlobError($0, .notFound) && ($0 as? BlobError)?.isTransient == true
         }
-        await #expect { try await finish(upload, as: "k", of: bytes) } throws: { isBlobError($0, .storeFailed) }
+        await #expect { try await finish(upload, as: "k", of: bytes) } throws: { isBlobError($0, .notFound) }
         #expect(try await bucket.store.head("k") == nil)
         #expect(try await bucket.unfinishedUploads() == 0)
     }
 
-    @Test func `A lost answer of any step is no failure`() async throws {
+    @Test(arguments: [true, false])
+    func `A lost answer of any step is no failure`(_ copiesAtOnce: Bool) async throws {
         let bucket = try await S3Bucket()
         let proxy = try bucket.proxy(
             .init("POST", contains: "uploadId=", .loseAnswer), .init("PUT", contains: "partNumber=2&", .loseAnswer),
             .init("PUT", header: "x-amz-copy-source", .loseAnswer), .init("POST", contains: "/k?uploadId=", .loseAnswer)
         )
-        let upload = try await begin(UploadArea(store: try bucket.store(behind: proxy)), "one-1")
+        var area = UploadArea(store: try bucket.store(behind: proxy))
+        if !copiesAtOnce { area.mostBytesOfACopy = 100 }
+        let upload = try await begin(area, Self.name)
         #expect(try await finish(upload, as: "k", of: bytes) == .stored)
         #expect(await upload.discard())
         #expect(try await bucket.store.head("k")?.sizeBytes == Int64(bytes.count))
         #expect(try await bucket.unfinishedUploads() == 0)
     }
 
+    @Test(arguments: [true, false])
+    func `An upload that began twice, because an answer was lost, leaves nothing`(_ isFinished: Bool) async throws {
+        let bucket = try await S3Bucket()
+        let proxy = try bucket.proxy(.init("POST", contains: "uploads=", .loseAnswer))
+        let upload = try await begin(UploadArea(store: try bucket.store(behind: proxy)), Self.name)
+        #expect(try await bucket.unfinishedUploads() == 2)
+        // Another process has to look for both.
+        #expect(upload.id == nil)
+        if isFinished { #expect(try await finish(upload, as: "k", of: bytes) == .stored) }
+        #expect(await upload.discard())
+        #expect(try await bucket.unfinishedUploads() == 0)
+        #expect(try await area(bucket).contents().isEmpty)
+    }
+
+    @Test(arguments: [true, false])
+    func `An object gets its key in one call, or in parts if it is too large for that`(_ isLarge: Bool) async throws {
+        let bucket = try await S3Bucket()
+        let proxy = try bucket.proxy()
+        var area = UploadArea(store: try bucket.store(behind: proxy, options: S3Options()))
+        if isLarge { area.mostBytesOfACopy = 100 }
+        let upload = try await begin(area, Self.name)
+        #expect(try await finish(upload, as: "k", of: bytes) == .stored)
+        #expect(await upload.discard())
+        #expect(proxy.requests.count { $0.method == "POST" && $0.target.contains("uploads=") } == (isLarge ? 2 : 1))
+        let copies = proxy.requests.filter { $0.header("x-amz-copy-source") != nil }
+        #expect(
+            !copies.isEmpty && copies.allSatisfy { $0.header("x-amz-copy-source-if-match")?.hasPrefix("\"") == true })
+        // A part that is the whole object has no range.
+        #expect(copies.allSatisfy { $0.header("x-amz-copy-source-range") == nil })
+        let info = try #require(try await bucket.store.head("k"))
+        #expect(info.sizeBytes == Int64(bytes.count) && info.metadata.sha256 == SHA256.hexDigest(bytes))
+        #expect(info.metadata.contentType == "video/mp4" && info.metadata.user["title"] == "Кот")
+        #expect(try await bucket.unfinishedUploads() == 0)
+    }
+
+    @Test func `A copy that is not whole is removed`() async throws {
+        let bucket = try await S3Bucket()
+        let ours = [("x-amz-meta-\(BlobMetadata.sha256Name)", SHA256.hexDigest(bytes))]
+        let proxy = try bucket.proxy(
+            .init("HEAD", contains: "/k", .answer(404)), .init("HEAD", contains: "/k", .answer(200, headers: ours)),
+            .init("PUT", header: "x-amz-copy-source", .answer(200, body: "<CopyObjectResult></CopyObjectResult>")))
+        let upload = try await begin(UploadArea(store: try bucket.store(behind: proxy)), Self.name)
+        await #expect { try await finish(upload, as: "k", of: bytes) } throws: {
+            isBlobError($0, .storeFailed) && ($0 as? BlobError)?.isTransient == true
+        }
+        #expect(proxy.requests.contains { $0.method == "DELETE" && $0.target.hasSuffix("/k") })
+    }
+
+    @Test func `A 404 that is no answer of S3 does not count as gone`() async throws {
+        let bucket = try await S3Bucket()
+        let proxy = try bucket.proxy(.init("DELETE", times: .max, .answer(404, body: "<html>not here</html>")))
+        let area = UploadArea(store: try bucket.store(behind: proxy))
+        let upload = try await begin(area, Self.name)
+        #expect(await upload.discard() == false)
+        await #expect { try await area.remove(Self.name, uploadID: nil) } throws: { isBlobError($0, .configuration) }
+        await #expect { try await area.store.delete("k") } throws: { isBlobError($0, .configuration) }
+        #expect(try await bucket.unfinishedUploads() == 1)
+        proxy.stopFailing()
+        #expect(await upload.discard())
+        try await area.remove(Self.name, uploadID: upload.id)
+        try await area.store.delete("k")
+        #expect(try await bucket.unfinishedUploads() == 0)
+    }
+
     @Test func `Keys that no upload has are left out, whatever the server lists`() async throws {
         let bucket = try await S3Bucket()
         let keys = [
-            ".tgpipe/uploads/abc-1", "../x", ".tgpipe/uploads/ABC", ".tgpipe/uploads/a/b", "video/x.mp4",
-            ".tgpipe/uploads/", "other/.tgpipe/uploads/abc-2", ".tgpipe/uploads/&#47;x",
+            ".tgpipe/uploads/\(Self.name)", "../x", ".tgpipe/uploads/ABC", ".tgpipe/uploads/abc-1",
+            ".tgpipe/uploads/a/b", "video/x.mp4",
+            ".tgpipe/uploads/", "other/.tgpipe/uploads/\(Self.name)", ".tgpipe/uploads/&#47;x",
         ]
         let list = keys.map {
             "<Upload><Key>\($0)</Key><UploadId>i</UploadId><Initiated>2020-01-01T00:00:00.000Z</Initiated></Upload>"
@@ -108,7 +178,7 @@ import Testing
             + "\(list.joined())<Upload><Key>.tgpipe/uploads/open</ListMultipartUploadsResult>"
         let proxy = try bucket.proxy(.init("GET", contains: "uploads=", times: .max, .answer(200, body: page)))
         let contents = try await UploadArea(store: try bucket.store(behind: proxy)).contents()
-        #expect(Set(contents.map(\.name)) == ["abc-1"])
+        #expect(Set(contents.map(\.name)) == [Self.name])
         #expect(contents.allSatisfy { ($0.age ?? .zero) > .seconds(86_400) })
         // A page that leads to itself ends.
         #expect(proxy.requests.count { $0.target.contains("uploads=") } <= 3)
@@ -128,12 +198,20 @@ import Testing
     @Test func `Names and keys of the place are not for others`() async throws {
         let bucket = try await S3Bucket()
         let area = try area(bucket)
-        for name in ["", "A", "a/b", "..", "a b", String(repeating: "a", count: 101)] {
+        for name in [
+            "", "A", "a/b", "..", "abc-1", Self.name.uppercased(), Self.name + "-1", String(Self.name.dropLast()),
+        ] {
             await #expect { try await area.begin(name) } throws: { isBlobError($0, .invalid) }
         }
         await #expect {
             try await bucket.store.put(bucket.file("x"), key: ".tgpipe/uploads/x", metadata: metadata)
         } throws: {
+            isBlobError($0, .invalid)
+        }
+        let key = ".tgpipe/uploads/\(Self.name)"
+        await #expect { try await bucket.store.delete(key) } throws: { isBlobError($0, .invalid) }
+        await #expect { try await bucket.store.get(key, to: bucket.folder("x")) } throws: { isBlobError($0, .invalid) }
+        #expect { try bucket.store.presignedURL(key, expires: .seconds(9), contentType: nil, fileName: nil) } throws: {
             isBlobError($0, .invalid)
         }
     }

@@ -12,8 +12,12 @@ private final class Pieces: DownloadStream {
     let taken = Mutex<(pieces: [[UInt8]], begun: Int)>(([], 0))
     private let pieceBytes: Int?
     private let failsAt: Int?
+    private let takes: Duration
+    let leastBytes: Int
 
-    init(of pieceBytes: Int?, failingAt number: Int? = nil) { (self.pieceBytes, failsAt) = (pieceBytes, number) }
+    init(of pieceBytes: Int?, failingAt number: Int? = nil, taking: Duration = .zero, leastBytes: Int = 0) {
+        (self.pieceBytes, failsAt, takes, self.leastBytes) = (pieceBytes, number, taking, leastBytes)
+    }
 
     var bytes: [UInt8] { taken.withLock { $0.pieces.flatMap { $0 } } }
 
@@ -24,6 +28,7 @@ private final class Pieces: DownloadStream {
 
     func take(_ piece: [UInt8], as number: Int) async throws(MediaError) {
         if number == failsAt { throw .cancelled }
+        if takes > .zero { try? await Task.sleep(for: takes) }
         taken.withLock { taken in
             if number == 1 { taken.pieces = [] }
             taken.pieces.append(piece)
@@ -77,6 +82,26 @@ private final class Pieces: DownloadStream {
         let pieces = Pieces(of: 64_000)
         let file = try #require(try await run(site, pieces))
         #expect(pieces.bytes == content && file.sha256 == SHA256.hexDigest(content))
+    }
+
+    @Test func `A download that begins anew while the stream takes a piece stays in the stream`() async throws {
+        let site = try FileSite(content) {
+            ($0.type, $0.breaks, $0.acceptsRanges) = ("application/octet-stream", [70_000], false)
+        }
+        let pieces = Pieces(of: 64_000, taking: .seconds(2))
+        let file = try #require(try await run(site, pieces))
+        #expect(file.path.isEmpty && pieces.bytes == content && file.sha256 == SHA256.hexDigest(content))
+    }
+
+    @Test func `A file that is too small for a stream is not announced to it`() async throws {
+        for (leastBytes, isStreamed) in [(299_999, true), (300_000, false)] {
+            let site = try FileSite(content) { $0.type = "application/octet-stream" }
+            let pieces = Pieces(of: 64_000, leastBytes: leastBytes)
+            let file = try #require(try await run(site, pieces))
+            #expect(file.path.isEmpty == isStreamed && pieces.taken.withLock { $0.begun } == (isStreamed ? 1 : 0))
+            #expect(isStreamed ? pieces.bytes == content : pieces.bytes.isEmpty)
+            if !isStreamed { try FileManager.default.removeItem(atPath: file.path) }
+        }
     }
 
     @Test func `A file that has to be changed, or that the stream cannot take, is on the disk`() async throws {

@@ -2,6 +2,9 @@
 ///
 /// One call runs at a time. An error is final: it ends the download.
 package protocol DownloadStream: Sendable {
+    /// The bytes of which a file must have more. A smaller one is written to the disk, without a call.
+    var leastBytes: Int { get }
+
     /// Begins the file.
     ///
     /// - Parameters:

@@ -169,9 +169,10 @@ struct MovieWalk {
     }
 
     /// Returns whether the file's end is missing, if these were all bytes.
-    mutating func isCutOff(at sizeBytes: Int64) -> Bool {
-        if !head.isEmpty { take() }
-        return layout.isCutOff(at: sizeBytes)
+    func isCutOff(at sizeBytes: Int64) -> Bool {
+        var walk = self
+        if !walk.head.isEmpty { walk.take() }
+        return walk.layout.isCutOff(at: sizeBytes)
     }
 
     private mutating func take() {

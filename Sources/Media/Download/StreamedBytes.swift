@@ -182,12 +182,14 @@ final class StreamedBytes: @unchecked Sendable {
 
     /// Returns whether the stream takes the file; nil if more bytes have to be seen.
     private func isWanted(_ sizeBytes: Int64?) throws(MediaError) -> Bool? {
-        guard bytes.count >= MediaSignature.length else { return nil }
+        guard bytes.count > stream.leastBytes, bytes.count >= MediaSignature.length else { return nil }
         if MediaSignature.isPlausible(Array(bytes.prefix(MediaSignature.length))) {
             guard index.becomesComplete(in: .memory(bytes), size: Int64(bytes.count)) else {
                 return index.isGivenUp || bytes.count > StreamedBytes.longestBeginning ? false : nil
             }
         }
+        // After a new beginning, the stream may still be taking a piece of the first one.
+        _ = try wait()
         try order(.judge(bytes, sizeBytes: sizeBytes))
         guard case .stream(let pieceBytes, let probe)? = try wait() else { return false }
         (self.pieceBytes, self.probe) = (pieceBytes, probe)

@@ -54,6 +54,7 @@ package struct BlobError: ReportableError, Sendable, CustomStringConvertible {
         case .noSuchBucket, .configuration, .protocolError:
             "The storage is not set up correctly. Please tell the bot's operator."
         case .tooLarge: "The file is too large for the storage."
+        case .notFound where isTransient: "The storage lost the file on the way. Please try again."
         case .localIO: "The file could not be read from the disk, or the disk is full."
         case .corrupt: "The file was damaged on the way to the storage. Please try again."
         case .notFound, .invalid, .cancelled: "The storage refused the file. Please tell the bot's operator."

@@ -92,6 +92,14 @@ package struct UploadOptions: ParsableArguments, Sendable {
 
     package init() {}
 
+    /// Is true if none of the options differs from its default.
+    package var isDefault: Bool {
+        let (options, usual) = (s3, S3Options())
+        return options.multipartThresholdBytes == usual.multipartThresholdBytes
+            && options.partSizeBytes == usual.partSizeBytes && options.parallelParts == usual.parallelParts
+            && options.createsBucket == usual.createsBucket && options.signsPayload == usual.signsPayload
+    }
+
     package var s3: S3Options {
         var options = S3Options()
         options.multipartThresholdBytes = multipartThreshold.bytes

@@ -126,7 +126,7 @@ struct MediaDelivery: Sendable {
     private func uploadOnce(_ media: DownloadReady, _ job: Job, _ waiter: Waiter) async throws -> Uploaded {
         let own = Mutex<JSON?>(nil)
         let form = MediaDelivery.form(media, job)
-        let answer = try await uploads.answer(form, for: waiter) {
+        let answer = try await uploads.answer(form, for: waiter) { _ in
             // Another event may have finished the upload since this one looked for the file_id.
             if await shared.cachedFile(form) != nil { return SharedWork.Product(["sent": true]) }
             try await limits.admit(.message, for: job)

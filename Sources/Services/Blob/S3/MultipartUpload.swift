@@ -9,6 +9,8 @@ struct MultipartUpload: Sendable {
     /// The key of the object, without the store's prefix.
     let key: String
     let id: String
+    /// Is true if the call that began the upload was repeated: the server may have begun another one, whose id did not arrive.
+    var mayHaveTwin = false
 
     struct Part: Sendable {
         var number: Int
@@ -24,10 +26,11 @@ struct MultipartUpload: Sendable {
         var call = S3Call("POST", key: try store.fullKey(key))
         call.query = [("uploads", "")]
         call.headers = headers
-        guard let id = try await store.client.send(call).xml.text("UploadId"), !id.isEmpty else {
+        let answer = try await store.client.send(call)
+        guard let id = answer.xml.text("UploadId"), !id.isEmpty else {
             throw BlobError(.protocolError, "\(store.name) started a multipart upload without an upload id")
         }
-        return MultipartUpload(store: store, key: key, id: id)
+        return MultipartUpload(store: store, key: key, id: id, mayHaveTwin: answer.isRepeated)
     }
 
     /// Sends a part.
@@ -45,16 +48,18 @@ struct MultipartUpload: Sendable {
         return try part(number, try await store.client.send(call).response.headers["ETag"])
     }
 
-    /// Lets the server copy a range of another object of the bucket into a part.
-    func copy(_ number: Int, from source: String, _ range: (offset: Int64, count: Int64)) async throws(BlobError)
-        -> Part
-    {
+    /// Lets the server copy another object of the bucket, or a range of it, into a part.
+    ///
+    /// - Parameter range: nil for the whole object. S3 refuses ranges of small objects.
+    func copy(
+        _ number: Int, from source: CopySource, _ range: (offset: Int64, count: Int64)?
+    ) async throws(BlobError) -> Part {
         var call = try partCall(number)
-        let path = try store.fullKey(source)
-        call.headers = [
-            ("x-amz-copy-source", "/" + percentEncoded("\(store.client.configuration.bucket)/\(path)", keeping: "/")),
-            ("x-amz-copy-source-range", "bytes=\(range.offset)-\(range.offset + range.count - 1)"),
-        ]
+        call.headers = try source.headers(in: store)
+        call.copiedBytes = range?.count ?? source.sizeBytes
+        if let range {
+            call.headers.append(("x-amz-copy-source-range", "bytes=\(range.offset)-\(range.offset + range.count - 1)"))
+        }
         return try part(number, try await store.client.send(call).xml.text("ETag"))
     }
 
@@ -94,17 +99,16 @@ struct MultipartUpload: Sendable {
     /// Aborts the upload, in a task of its own, which survives the cancellation that may have led here. It is
     /// awaited.
     ///
-    /// - Returns: whether the upload is gone.
+    /// - Returns: the failure; nil if the upload is gone.
     @discardableResult
-    func abort() async -> Bool {
-        await Task {
+    func abort() async -> BlobError? {
+        await Task { () -> BlobError? in
             do throws(BlobError) {
-                var call = try call("DELETE", [("uploadId", id)])
-                call.expected = [404]
-                _ = try await store.client.send(call)
-                return true
+                _ = try await store.client.send(try call("DELETE", [("uploadId", id)]))
+                return nil
             } catch {
-                return [.notFound, .noSuchBucket, .invalid].contains(error.code)
+                // A 404 without an answer of S3 has another code: a proxy knows nothing of uploads.
+                return [.notFound, .noSuchBucket, .invalid].contains(error.code) ? nil : error
             }
         }.value
     }
@@ -117,6 +121,21 @@ struct MultipartUpload: Sendable {
         var call = S3Call(method, key: try store.fullKey(key))
         call.query = query
         return call
+    }
+}
+
+/// Names an object of the bucket that is copied by the server.
+struct CopySource: Sendable {
+    /// The key, without the store's prefix.
+    var key: String
+    var sizeBytes: Int64
+    /// The ETag of the object that is meant, without quotation marks; nil if the server gives none.
+    var etag: String?
+
+    func headers(in store: S3Store) throws(BlobError) -> [(name: String, value: String)] {
+        let path = "\(store.client.configuration.bucket)/\(try store.fullKey(key))"
+        return [("x-amz-copy-source", "/" + percentEncoded(path, keeping: "/"))]
+            + (etag.map { [("x-amz-copy-source-if-match", "\"\($0)\"")] } ?? [])
     }
 }
 

@@ -18,6 +18,8 @@ final class S3Client: Sendable {
         var region: String
         /// Is true if the server supports `If-None-Match: *`.
         var isConditional = true
+        /// The same for copies, which fewer servers make on a condition.
+        var copiesAreConditional = true
         /// Is true if the bucket is known to exist.
         var hasBucket = false
     }
@@ -49,7 +51,16 @@ final class S3Client: Sendable {
 
     var isConditional: Bool { learned.withLock { $0.isConditional } }
 
-    func forgetConditions() { learned.withLock { $0.isConditional = false } }
+    /// Returns whether the server takes a call on the condition that there is no object yet.
+    func takesConditions(_ call: S3Call) -> Bool {
+        learned.withLock { call.copiedBytes == nil ? $0.isConditional : $0.copiesAreConditional }
+    }
+
+    func forgetConditions(_ call: S3Call) {
+        learned.withLock { learned in
+            if call.copiedBytes == nil { learned.isConditional = false } else { learned.copiesAreConditional = false }
+        }
+    }
 
     /// Sends a call until its answer is a success or an expected status.
     ///
@@ -157,7 +168,7 @@ final class S3Client: Sendable {
         request.body = call.body
         request.onUpload = call.onUpload
         request.deadline = call.deadline
-        request.stallTimeout = .seconds(60)
+        request.stallTimeout = call.longestSilence
         request.maxBodyBytes = XMLAnswer.maxBytes
         return request
     }
@@ -205,6 +216,8 @@ struct S3Call: Sendable {
     /// conditions are then answers.
     var isConditional = false
     var onUpload: (@Sendable (Int64) -> Void)?
+    /// The bytes that the server copies, which may send nothing meanwhile; nil for a call that copies nothing.
+    var copiedBytes: Int64?
     /// The target of a successful answer's body; nil collects the body in memory.
     var download: S3Download?
 
@@ -217,6 +230,7 @@ struct S3Call: Sendable {
     /// has a day. Both end earlier when nothing moves for a minute.
     var deadline: Duration {
         if download != nil { return .seconds(24 * 3600) }
+        if copiedBytes != nil { return .seconds(300) + longestSilence }
         let count: Int64 =
             switch body {
             case .file(let range): range.count
@@ -225,6 +239,11 @@ struct S3Call: Sendable {
             }
         return .seconds(300 + count / (16 << 10))
     }
+}
+
+extension S3Call {
+    /// The longest time in which nothing moves: a minute, and one second for each 4 MiB that the server copies.
+    var longestSilence: Duration { .seconds(60 + (copiedBytes ?? 0) / (4 << 20)) }
 }
 
 /// Holds an answer, and whether the call was repeated.

@@ -37,6 +37,7 @@ struct S3Store: BlobStore {
     func get(
         _ key: String, to path: String, onProgress: (@Sendable (Int64) -> Void)?
     ) async throws(BlobError) -> BlobInfo {
+        try checkNotReserved(key)
         let download = S3Download(to: path, onProgress: onProgress)
         defer { download.discard() }
         var call = S3Call("GET", key: try fullKey(key))
@@ -59,6 +60,7 @@ struct S3Store: BlobStore {
         guard (1...SigV4.maxPresignSeconds).contains(expires.components.seconds) else {
             throw BlobError(.invalid, "a presigned URL must be valid for one second to seven days")
         }
+        try checkNotReserved(key)
         var query: [(name: String, value: String)] = []
         if let contentType {
             try MetadataHeaders.checkContentType(contentType)
@@ -71,9 +73,20 @@ struct S3Store: BlobStore {
     }
 
     func delete(_ key: String) async throws(BlobError) {
-        var call = S3Call("DELETE", key: try fullKey(key))
-        call.expected = [404]
-        _ = try await client.send(call)
+        try checkNotReserved(key)
+        try await remove(key)
+    }
+
+    /// Deletes any object, also one that is the store's own.
+    func remove(_ key: String) async throws(BlobError) {
+        do throws(BlobError) { _ = try await client.send(S3Call("DELETE", key: try fullKey(key))) } catch {
+            // A 404 without an answer of S3 has another code: a proxy knows nothing of objects.
+            guard [.notFound, .noSuchBucket].contains(error.code) else { throw error }
+        }
+    }
+
+    private func checkNotReserved(_ key: String) throws(BlobError) {
+        guard !key.hasPrefix("\(FileStore.ownFolder)/") else { throw BlobError.reserved }
     }
 
     func fullKey(_ key: String) throws(BlobError) -> String {
@@ -105,7 +118,7 @@ extension S3Store {
         onProgress: (@Sendable (Int64) -> Void)?
     ) async throws(BlobError) -> PutOutcome {
         _ = try fullKey(key)
-        guard !key.hasPrefix("\(FileStore.ownFolder)/") else { throw BlobError.reserved }
+        try checkNotReserved(key)
         _ = try MetadataHeaders.headers(for: metadata)
         guard sha256.map(SHA256.isHexDigest) ?? true else {
             throw BlobError(.invalid, "a SHA-256 must have 64 digits of lower-case hex")
@@ -159,13 +172,15 @@ extension S3Store {
         // none.
         for round in 1...5 {
             var call = call
-            call.isConditional = ifAbsent && client.isConditional
+            call.isConditional = ifAbsent && client.takesConditions(call)
             let answer = try await client.send(call)
             if (200..<300).contains(answer.status) { return .stored }
-            if answer.status == 400 || answer.status == 501 { client.forgetConditions() }
+            if answer.status == 400 || answer.status == 501 { client.forgetConditions(call) }
             if let info = try await head(key) {
                 return answer.isRepeated && isOurs(info) ? .stored : .existed(info)
             }
+            // Some servers take the condition of a copy for one about its source.
+            if call.copiedBytes != nil, answer.status != 409 { client.forgetConditions(call) }
             try await client.backOff(after: round)
         }
         throw BlobError(.busy, "another upload of '\(key)' to \(name) is still running", isTransient: true)

@@ -107,6 +107,9 @@ enum S3Verdict {
             )
         case (_, "AuthorizationHeaderMalformed"):
             return BlobError(.configuration, "\(server) expects another region: correct AWS_REGION (\(tag))")
+        case (412, _):
+            return BlobError(
+                .notFound, "\(server) has another object than the one that was put (\(tag))", isTransient: true)
         case (413, _), (_, "EntityTooLarge"):
             return BlobError(.tooLarge, "\(server) does not accept an object of this size (\(tag))")
         case (_, "SlowDown"), (429, _):

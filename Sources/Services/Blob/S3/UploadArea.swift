@@ -7,8 +7,18 @@ import Synchronization
 /// complete is copied from there to its key by the server.
 package struct UploadArea: Sendable {
     let store: S3Store
+    /// The size up to which the server copies an object in one call, which leaves nothing behind if it fails.
+    var mostBytesOfACopy: Int64 = 5 << 30
 
-    static let folder = ".tgpipe/uploads/"
+    init(store: S3Store) { self.store = store }
+
+    /// The store's name and its server, because two servers may have a bucket of one name.
+    package var place: String {
+        let configuration = store.client.configuration
+        return "\(configuration.endpoint.location(of: nil, region: configuration.region).authority)/\(store.name)"
+    }
+
+    static let folder = "\(FileStore.ownFolder)/uploads/"
 
     /// Is something that uploads have left in the area, or are still making there.
     package struct Content: Sendable, Equatable {
@@ -21,18 +31,22 @@ package struct UploadArea: Sendable {
 
     /// Returns the key of a name in the area.
     ///
-    /// - Throws: `.invalid` for a name other than 1 to 100 lower-case letters, digits and `-`.
+    /// - Throws: `.invalid` for another name than 32 digits of lower-case hex, `-`, and 1 to 13 digits of base 36.
     func key(_ name: String) throws(BlobError) -> String {
         guard UploadArea.isName(name) else { throw BlobError(.invalid, "an upload has a name that no upload has") }
         return UploadArea.folder + name
     }
 
     private static func isName(_ name: some StringProtocol) -> Bool {
-        (1...100).contains(name.utf8.count)
-            && name.utf8.allSatisfy {
-                (0x61...0x7A).contains($0) || (0x30...0x39).contains($0) || $0 == UInt8(ascii: "-")
-            }
+        let parts = name.utf8.split(separator: UInt8(ascii: "-"), omittingEmptySubsequences: false)
+        guard parts.count == 2, parts[0].count == 32, (1...13).contains(parts[1].count) else { return false }
+        func isDigit(_ byte: UInt8) -> Bool { (0x30...0x39).contains(byte) }
+        return parts[0].allSatisfy { isDigit($0) || (0x61...0x66).contains($0) }
+            && parts[1].allSatisfy { isDigit($0) || (0x61...0x7A).contains($0) }
     }
+
+    /// The smallest piece that S3 takes in front of others.
+    package static let leastPieceBytes = Int(S3Configuration.minPartBytes)
 
     /// Returns the size of the pieces in which a file is sent: the smallest that S3 takes, or more if the file would have over 10,000.
     ///
@@ -49,7 +63,7 @@ package struct UploadArea: Sendable {
 
     /// Begins an upload, in a bucket that is made if that is wanted.
     ///
-    /// - Parameter name: 1 to 100 lower-case letters, digits and `-`, which no other upload has.
+    /// - Parameter name: 32 digits of lower-case hex, `-`, and 1 to 13 digits of base 36; no other upload has it.
     package func begin(_ name: String) async throws(BlobError) -> StreamedUpload {
         let key = try key(name)
         let upload = try await UploadArea.explaining { () throws(BlobError) in
@@ -57,42 +71,40 @@ package struct UploadArea: Sendable {
                 try await MultipartUpload.begin(key, headers: [], in: store)
             }
         }
-        return StreamedUpload(upload, in: store)
+        return StreamedUpload(upload, in: self)
     }
 
-    /// Says what to do about a server that lacks what is needed here.
+    /// Says what to do about a server that lacks what is needed here, or refuses it.
     static func explaining<Value>(_ call: () async throws(BlobError) -> Value) async throws(BlobError) -> Value {
         do throws(BlobError) { return try await call() } catch {
-            // Only "not implemented" is a lasting failure of a server.
-            guard error.code == .storeFailed, !error.isTransient else { throw error }
+            guard !error.isTransient, [.storeFailed, .refused, .protocolError].contains(error.code) else { throw error }
+            let needs = "--to-store needs multipart uploads, and copies of objects within the bucket"
             throw BlobError(
-                .configuration,
-                "\(error.message): it lacks multipart uploads, or copies of their parts. Leave out --to-store, and use blob-put."
-            )
+                error.code == .refused ? .refused : .configuration,
+                error.code == .refused
+                    ? "\(error.message): \(needs), and a key with the rights that docs/media-fetch.md lists"
+                    : "\(error.message): \(needs). Leave out --to-store, and use blob-put.")
         }
     }
 
     /// Aborts an upload of the area, and removes the object that it may have become.
     ///
     /// - Parameter uploadID: the upload's id; nil aborts all uploads with this name.
-    /// - Returns: whether nothing of it is left.
-    package func remove(_ name: String, uploadID: String?) async throws(BlobError) -> Bool {
+    /// - Throws: the failure because of which something of it may be left.
+    package func remove(_ name: String, uploadID: String?) async throws(BlobError) {
         let key = try key(name)
         let ids = if let uploadID { [uploadID] } else { try await uploads(of: name).compactMap(\.uploadID) }
-        var isGone = true
-        for id in ids {
-            let upload = MultipartUpload(store: store, key: key, id: id)
-            isGone = await upload.abort() && isGone
-        }
-        try await store.delete(key)
-        return isGone
+        var failure: BlobError?
+        for id in ids { failure = await MultipartUpload(store: store, key: key, id: id).abort() ?? failure }
+        try await store.remove(key)
+        if let failure { throw failure }
     }
 
     /// Aborts an upload that copies an object of the area to its key.
     ///
-    /// - Returns: whether nothing of it is left.
-    package func abortCopy(to key: String, uploadID: String) async -> Bool {
-        await MultipartUpload(store: store, key: key, id: uploadID).abort()
+    /// - Throws: the failure because of which something of it may be left.
+    package func abortCopy(to key: String, uploadID: String) async throws(BlobError) {
+        if let failure = await MultipartUpload(store: store, key: key, id: uploadID).abort() { throw failure }
     }
 
     /// Returns the unfinished uploads of the area, and its objects: at most some thousands of each. What has a key that no upload of
@@ -107,18 +119,20 @@ package struct UploadArea: Sendable {
     private func uploads(of name: String?) async throws(BlobError) -> [Content] {
         let prefix = try prefix() + (name ?? "")
         return try await pages(
-            [("uploads", ""), ("prefix", prefix)], root: "ListMultipartUploadsResult", "Upload", "Initiated",
+            [("uploads", ""), ("prefix", prefix), ("max-uploads", "200")], root: "ListMultipartUploadsResult", "Upload",
+            "Initiated",
             markers: [("NextKeyMarker", "key-marker"), ("NextUploadIdMarker", "upload-id-marker")]
         ).filter { $0.uploadID != nil && name ?? $0.name == $0.name }
     }
 
     private func objects() async throws(BlobError) -> [Content] {
         try await pages(
-            [("list-type", "2"), ("prefix", try prefix())], root: "ListBucketResult", "Contents", "LastModified",
+            [("list-type", "2"), ("prefix", try prefix()), ("max-keys", "200")], root: "ListBucketResult", "Contents",
+            "LastModified",
             markers: [("NextContinuationToken", "continuation-token")])
     }
 
-    private func prefix() throws(BlobError) -> String { String(try store.fullKey(key("x")).dropLast()) }
+    private func prefix() throws(BlobError) -> String { String(try store.fullKey("\(UploadArea.folder)x").dropLast()) }
 
     private func pages(
         _ query: [(name: String, value: String)], root: String, _ element: String, _ time: String,
@@ -159,14 +173,16 @@ package struct UploadArea: Sendable {
 /// Pieces are sent one at a time. Nobody sees the object under its key before it is complete.
 package final class StreamedUpload: Sendable {
     private let upload: MultipartUpload
-    private let store: S3Store
+    private let area: UploadArea
+    private var store: S3Store { area.store }
     private let parts = Mutex<(parts: [MultipartUpload.Part], bytes: Int64)>(([], 0))
     private let hasLeftCopy = Mutex(false)
     private let isComplete = Mutex(false)
 
-    init(_ upload: MultipartUpload, in store: S3Store) { (self.upload, self.store) = (upload, store) }
+    init(_ upload: MultipartUpload, in area: UploadArea) { (self.upload, self.area) = (upload, area) }
 
-    package var id: String { upload.id }
+    /// The upload's id; nil if the server may have begun another upload of its name, so that all of them have to be looked for.
+    package var id: String? { upload.mayHaveTwin ? nil : upload.id }
 
     /// Sends a piece.
     ///
@@ -185,7 +201,8 @@ package final class StreamedUpload: Sendable {
         try parts.withLock { sent throws(BlobError) in
             if number == 1 { sent = ([], 0) }
             guard sent.parts.count == number - 1 else { throw BlobError(.invalid, "a piece is missing") }
-            sent = (sent.parts + [part], sent.bytes + Int64(piece.count))
+            sent.parts.append(part)
+            sent.bytes += Int64(piece.count)
         }
     }
 
@@ -193,8 +210,8 @@ package final class StreamedUpload: Sendable {
     ///
     /// - Parameters:
     ///   - sha256: the SHA-256 of all bytes, in hex, which is kept in the metadata.
-    ///   - onCopy: gets the id of the upload that copies the object to its key, before any byte is copied.
-    ///   - onProgress: gets the number of bytes copied so far, on any thread.
+    ///   - onCopy: gets the id of the upload that copies an object of over 5 GiB to its key, before any byte is copied.
+    ///   - onProgress: gets the number of bytes copied so far, on any thread. Up to 5 GiB are copied at once.
     package func finish(
         as key: String, metadata: BlobMetadata, sha256: String,
         onCopy: @Sendable (_ uploadID: String) async throws(BlobError) -> Void,
@@ -215,9 +232,38 @@ package final class StreamedUpload: Sendable {
         }
         return try await UploadArea.explaining { () throws(BlobError) in
             try await expectingUpload { () throws(BlobError) in
-                try await copy(size, to: key, headers, sha256, onCopy, onProgress)
+                let source = CopySource(key: upload.key, sizeBytes: size, etag: whole.etag)
+                let outcome =
+                    if size <= area.mostBytesOfACopy {
+                        try await copyAtOnce(source, to: key, headers, sha256)
+                    } else {
+                        try await copyInParts(source, to: key, headers, sha256, onCopy, onProgress)
+                    }
+                if outcome == .stored { try await check(key, size, sha256) }
+                onProgress(size)
+                return outcome
             }
         }
+    }
+
+    /// Checks an object that was copied, and removes it if it is not whole.
+    private func check(_ key: String, _ sizeBytes: Int64, _ sha256: String) async throws(BlobError) {
+        let found = try await store.head(key)
+        guard found?.sizeBytes != sizeBytes else { return }
+        // Another writer's object is left alone.
+        if found?.metadata.sha256 == sha256 { try await store.remove(key) }
+        throw BlobError(
+            .storeFailed, "\(store.name) has copied \(found?.sizeBytes ?? 0) of \(sizeBytes) bytes to '\(key)'",
+            isTransient: true)
+    }
+
+    private func copyAtOnce(
+        _ source: CopySource, to key: String, _ headers: [(name: String, value: String)], _ sha256: String
+    ) async throws(BlobError) -> PutOutcome {
+        var call = S3Call("PUT", key: try store.fullKey(key))
+        call.headers = try source.headers(in: store) + [("x-amz-metadata-directive", "REPLACE")] + headers
+        call.copiedBytes = source.sizeBytes
+        return try await store.sendUnlessThere(call, key: key, ifAbsent: true) { $0.metadata.sha256 == sha256 }
     }
 
     /// Makes calls for an upload that another process removes only if it takes this one for dead. The next attempt may succeed.
@@ -226,25 +272,25 @@ package final class StreamedUpload: Sendable {
     ) async throws(BlobError) -> Value {
         do throws(BlobError) { return try await calls() } catch {
             guard error.code == .notFound else { throw error }
-            throw BlobError(.storeFailed, "\(store.name) has lost the upload: \(error.message)", isTransient: true)
+            throw BlobError(.notFound, "\(store.name) has lost the upload: \(error.message)", isTransient: true)
         }
     }
 
-    private func copy(
-        _ sizeBytes: Int64, to key: String, _ headers: [(name: String, value: String)], _ sha256: String,
+    private func copyInParts(
+        _ source: CopySource, to key: String, _ headers: [(name: String, value: String)], _ sha256: String,
         _ onCopy: (_ uploadID: String) async throws(BlobError) -> Void,
         _ onProgress: @escaping @Sendable (Int64) -> Void
     ) async throws(BlobError) -> PutOutcome {
         let options = store.client.configuration.options
-        let plan = try PartPlan(sizeBytes: sizeBytes, wantedBytes: options.partSizeBytes)
+        let plan = try PartPlan(sizeBytes: source.sizeBytes, wantedBytes: options.partSizeBytes)
         let copying = try await MultipartUpload.begin(key, headers: headers, in: store)
         do throws(BlobError) {
             try await onCopy(copying.id)
-            let (source, progress) = (upload.key, PartsProgress(onProgress))
+            let progress = PartsProgress(onProgress)
             let copied = try await plan.forEach(atOnce: options.parallelParts) { () throws(BlobError) in
             } work: { number, _ throws(BlobError) in
                 let range = plan.range(number)
-                let part = try await copying.copy(number, from: source, range)
+                let part = try await copying.copy(number, from: source, plan.count == 1 ? nil : range)
                 progress.part(number, range.count)
                 return part
             }
@@ -258,7 +304,7 @@ package final class StreamedUpload: Sendable {
     }
 
     private func abort(_ copying: MultipartUpload) async {
-        if await !copying.abort() { hasLeftCopy.withLock { $0 = true } }
+        if await copying.abort() != nil { hasLeftCopy.withLock { $0 = true } }
     }
 
     /// Aborts the upload and removes the object that it may have become, also if the task is cancelled.
@@ -266,9 +312,15 @@ package final class StreamedUpload: Sendable {
     /// - Returns: whether nothing of it is left. Otherwise it has to be removed later.
     package func discard() async -> Bool {
         await Task {
-            let isGone = isComplete.withLock { $0 } ? true : await upload.abort()
-            do throws(BlobError) { try await store.delete(upload.key) } catch { return false }
-            return isGone && !hasLeftCopy.withLock { $0 }
+            do throws(BlobError) {
+                if upload.mayHaveTwin {
+                    try await area.remove(String(upload.key.dropFirst(UploadArea.folder.count)), uploadID: nil)
+                } else {
+                    if !isComplete.withLock({ $0 }), let failure = await upload.abort() { throw failure }
+                    try await store.remove(upload.key)
+                }
+            } catch { return false }
+            return !hasLeftCopy.withLock { $0 }
         }.value
     }
 }

@@ -131,6 +131,8 @@ extension Transfer {
     func receiveBody(_ bytes: UnsafeRawBufferPointer) -> Bool {
         deliverHead()
         guard failure == nil, !wasStopped else { return false }
+        let start = ContinuousClock.now
+        defer { clock.leaveOut(.now - start) }
         do {
             try onBody(bytes)
             return true

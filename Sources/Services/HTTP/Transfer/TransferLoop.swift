@@ -176,6 +176,8 @@ struct TransferClock {
     private var lastActivity: Int64 = -1
     private let minimumRate: HTTPRequest.MinimumRate?
     private var window: (start: ContinuousClock.Instant, activity: Int64)?
+    /// The time that the receiver has taken in the window, for which the peer is not to blame.
+    private var blocked = Duration.zero
 
     enum Verdict {
         case goOn
@@ -189,6 +191,12 @@ struct TransferClock {
         self.stallTimeout = stallTimeout
         self.deadline = deadline
         interval = max(.milliseconds(20), min(.seconds(1), min(stallTimeout, deadline ?? stallTimeout) / 5))
+    }
+
+    /// Leaves out a time in which the receiver took no bytes.
+    mutating func leaveOut(_ time: Duration) {
+        blocked += time
+        lastMoved += time
     }
 
     mutating func start() {
@@ -220,10 +228,13 @@ struct TransferClock {
         guard let minimumRate, activity > 0 else { return false }
         guard let window else {
             window = (now, activity)
+            blocked = .zero
             return false
         }
-        guard now - window.start >= minimumRate.window else { return false }
+        let time = now - window.start - blocked
+        guard time >= minimumRate.window else { return false }
         self.window = (now, activity)
-        return Double(activity - window.activity) < minimumRate.bytesPerSecond * ((now - window.start) / .seconds(1))
+        blocked = .zero
+        return Double(activity - window.activity) < minimumRate.bytesPerSecond * (time / .seconds(1))
     }
 }

@@ -43,14 +43,15 @@ package final class SharedWork: Sendable {
     /// - Parameters:
     ///   - mayWork: false for an event that only waits for the result.
     ///   - work: is cancelled, and done by another process, if this process loses its lease. Its error is the event's own failure;
-    ///     the other waiters then try for themselves, one after the other.
+    ///     the other waiters then try for themselves, one after the other. It gets the number of its ownership, which is greater than
+    ///     those of all earlier owners; nil without Redis, when others may do the same work.
     package func answer(
         _ address: String, for waiter: Waiter, mayWork: Bool = true,
-        work: @escaping @Sendable () async throws -> Product
+        work: @escaping @Sendable (_ fence: Int64?) async throws -> Product
     ) async throws -> Answer {
         while true {
             guard let joined = try await join(address, waiter, mayWork) else {
-                return mayWork ? .result(try await work().result) : .held(for: lease)
+                return mayWork ? .result(try await work(nil).result) : .held(for: lease)
             }
             switch joined {
             case .result(let result):
@@ -96,11 +97,13 @@ package final class SharedWork: Sendable {
 
     /// Does the work as its owner; returns nil if the lease was lost.
     private func own(
-        _ ownership: Ownership, _ work: @escaping @Sendable () async throws -> Product
+        _ ownership: Ownership, _ work: @escaping @Sendable (_ fence: Int64?) async throws -> Product
     ) async throws -> JSONObject? {
         let product: Product
         do {
-            guard let done = try await ownership.lease.holding(work) else { return nil }
+            guard let done = try await ownership.lease.holding({ try await work(ownership.lease.token) }) else {
+                return nil
+            }
             product = done
         } catch {
             // The work may have been cancelled, which must not cancel this. At the very end of a shutdown, the call may fail; the
