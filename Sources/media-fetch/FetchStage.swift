@@ -240,19 +240,18 @@ extension FetchStage {
 
     /// Removes the uploads of dead processes, and those that are in no book.
     ///
-    /// It runs every 30 seconds until its task is cancelled, and once more then.
+    /// It runs every 30 seconds until its task is cancelled. A tool that ends leaves the rest to others, because a store that is away would
+    /// hold up its end.
     func sweepUploads() async {
         guard let uploads else { return }
-        var isOver = false
         var nextLook = ContinuousClock.now
-        while !isOver {
+        while !Task.isCancelled {
             await uploads.sweep()
             if ContinuousClock.now >= nextLook {
                 await uploads.sweepForgotten()
                 nextLook = .now + .seconds(3600)
             }
-            isOver = Task.isCancelled
-            if !isOver { try? await Task.sleep(for: .seconds(30)) }
+            try? await Task.sleep(for: .seconds(30))
         }
     }
 

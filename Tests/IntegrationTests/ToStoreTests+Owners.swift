@@ -149,10 +149,9 @@ extension ToStoreTests {
         for name in try redis.cli("HKEYS", suspects).split(separator: "\n") {
             _ = try redis.cli("HSET", suspects, String(name), "1")
         }
-        // The last look.
-        second.closeInput()
         #expect(try await eventuallyAsync { try await bucket.contents().uploads.count == 3 }, "\(second.log)")
         #expect(try await eventually { try bookKeys("book").isEmpty && bookKeys("suspects").isEmpty })
+        second.closeInput()
         #expect(try await second.result().status == 0)
         let contents = try await bucket.contents()
         #expect(Set(contents.uploads) == Set(uploads.map(\.key)))

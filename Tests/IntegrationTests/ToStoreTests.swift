@@ -340,7 +340,7 @@ import Testing
             to: bucket.server.port,
             [
                 .init(
-                    "PUT", header: "x-amz-copy-source",
+                    "PUT", header: "x-amz-copy-source", times: 100,
                     .answer(501, body: "<Error><Code>NotImplemented</Code></Error>"))
             ])
         let run = try start(endpoint: proxy.endpoint)
