@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import os
 import subprocess
 import threading
@@ -17,19 +16,18 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from bench import memory, redis, row, running, scratch, tool
+from queue_events import PASS, wait, write_events
 
 EVENTS = 200_000
 ORDERED = 50_000
 THROUGH = int(os.environ.get("TGPIPE_BENCH_EVENTS", "500000"))
-# A filter that forwards every event unchanged, so that only the queue is measured.
-PASS = ["-m", "no.such.type", "-n", "1"]
 
 
 def main() -> None:
     with scratch() as folder, redis(folder) as socket:
         environment = os.environ | {"TGPIPE_REDIS": f"unix:{socket}", "TGPIPE_STATE": str(folder), "TGPIPE_LOG": "error"}
         events = folder / "events.ndjson"
-        write_events(events)
+        write_events(events, EVENTS)
         adding = redis_benchmark(socket)
         started = time.perf_counter()
         with events.open("rb") as lines:
@@ -131,23 +129,6 @@ def redis_pid(folder: Path) -> int:
         ["redis-cli", "-s", str(folder / "redis.sock"), "INFO", "server"], capture_output=True, text=True, check=True
     ).stdout
     return next(int(line.split(":")[1]) for line in answer.splitlines() if line.startswith("process_id:"))
-
-
-def wait(queue: str, environment: dict[str, str]) -> None:
-    subprocess.run([tool("ev-queue"), "wait", queue], env=environment, check=True)
-
-
-def write_events(path: Path) -> None:
-    with path.open("w") as file:
-        for number in range(EVENTS):
-            envelope = {
-                "id": f"01930b7a-4f00-7abc-8def-{number:012x}", "type": "commands.media.video_download", "version": 1,
-                "correlation_id": f"01930b7a-4f00-7abc-9def-{number:012x}", "timestamp": "2026-11-21T12:00:00.000000Z",
-                "payload": {"url": f"https://example.com/watch/{number}", "title": "x" * 280},
-                "meta": {"actor": {"id": number % 1000, "name": "User"}, "role": "blessed",
-                         "origin": {"chat_id": number % 1000, "message_id": 7, "chat_type": "private"}},
-            }  # fmt: skip
-            file.write(json.dumps(envelope) + "\n")
 
 
 def redis_benchmark(socket: Path) -> float:

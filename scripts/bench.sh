@@ -7,7 +7,7 @@ cd "$root"
 
 export TGPIPE_BIN=${TGPIPE_BIN:-$root/.build/release}
 PATH=$root/.venv/bin:$PATH
-[ $# -gt 0 ] || set -- start size idle route spool ratelimit latency cached fetch jail put queue interest tl aes_ige session transfer floods ingest replay log
+[ $# -gt 0 ] || set -- start size idle route spool ratelimit latency cached fetch jail put queue redis_tls interest tl aes_ige session transfer floods ingest replay log
 failed=
 for name in "$@"; do
     note "$name"
