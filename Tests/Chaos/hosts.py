@@ -159,11 +159,14 @@ class Requests:
         options, chance = self.options, self.random
         faults: list[tuple[str, Callable[[], None]]] = []
         faults += [("a primary server of Redis is killed", self.fleet.redis.restart)] * options.redis_restarts
-        for _ in range(options.cuts):
-            machine = chance.choice(self.fleet.machines)
+        # In turn, so that enough faults concern each machine. The front, which all depend on, is the first to be cut off.
+        machines = list(self.fleet.machines)
+        for number in range(options.cuts):
+            machine = machines[number % len(machines)]
             faults.append((f"{machine.name} is cut off for {options.cut_seconds:g} s", partial(machine.cut, options.cut_seconds)))
-        for _ in range(options.clocks):
-            machine, skew = chance.choice(self.fleet.machines), chance.choice([-3600, 3600])
+        first = chance.randrange(len(machines))
+        for number in range(options.clocks):
+            machine, skew = machines[(first + number) % len(machines)], chance.choice([-3600, 3600])
             faults.append((f"the clock of {machine.name} is {skew:+d} s off", partial(machine.set_clock, skew)))
         chance.shuffle(faults)
         pause = max(2, (options.seconds - options.cuts * options.cut_seconds) / (len(faults) + 1))
@@ -192,6 +195,8 @@ class Requests:
         verdict, fleet = self.verdict, self.fleet
         asked = sum(len(ids) for ids in self.questions.values())
         print(f"{asked} requests over {len(fleet.roles)} machines in {self.seconds:.0f} s: {dict(sorted(self.kinds.items()))}")
+        wanted = self.options.redis_restarts
+        verdict.check(fleet.redis.restarts == wanted, f"{fleet.redis.restarts} of {wanted} primary servers killed")
         verdict.check(asked == self.options.requests, f"{asked} requests, {fleet.redis.restarts} primary servers killed, {len(self.faults)} faults")
         verdict.check(self.is_at_rest, f"all queues are empty at the end {self._depths() or ''}")
         answers = Answers.of(fleet.telegram, self.people, self.questions, self.spoken)
