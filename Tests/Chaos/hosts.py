@@ -99,7 +99,7 @@ class Fleet(Bot):
             "MEDIA_TURNS_OPTIONS": self._options.turns,
         }  # fmt: skip
         if self._options.to_store:
-            environment["MEDIA_FETCH_OPTIONS"] += " --to-store"
+            environment["MEDIA_FETCH_OPTIONS"] += " --to-store --create-bucket"
         return environment
 
 

@@ -1,3 +1,4 @@
+import Foundation
 import Glibc
 import HTTP
 import Payloads
@@ -69,10 +70,22 @@ import Testing
         let options = "-c:v libx264 -pix_fmt yuv420p -c:a aac -movflags +faststart"
         let wide = try await fetch("wide.mp4", "-vf scale=180:144,setsar=64/45 \(options)")
         #expect(wide.metadata.description.width == 256 && wide.metadata.description.height == 144)
-        try Clips.shared.get().run(
-            "-i \(folder("wide.mp4")) -c copy -metadata:s:v rotate=90 -movflags +faststart \(folder("turned.mp4"))")
+        try Self.turned(SmallFile.readBytes(folder("wide.mp4"), maxBytes: 1 << 24) ?? [])
+            .write(to: URL(filePath: folder("turned.mp4")))
         let turned = try await fetch("turned.mp4")
         #expect(turned.metadata.description.width == 144 && turned.metadata.description.height == 256)
+    }
+
+    /// Returns an mp4 file whose first track, the picture, is turned by 90 degrees. The versions of ffmpeg have different options for it.
+    private static func turned(_ file: [UInt8]) throws -> Data {
+        var file = Data(file)
+        let header = try #require(file.firstRange(of: Data("tkhd".utf8)))
+        // The matrix stands behind 40 bytes of a header of version 0, in fixed point with 16 bits, the last column with 30.
+        #expect(file[header.upperBound] == 0)
+        let matrix: [UInt32] = [0, 0x1_0000, 0, 0xffff_0000, 0, 0, 0, 0, 0x4000_0000]
+        let bytes = matrix.flatMap { number in [24, 16, 8, 0].map { UInt8(truncatingIfNeeded: number >> $0) } }
+        file.replaceSubrange((header.upperBound + 40)..<(header.upperBound + 76), with: bytes)
+        return file
     }
 
     @Test(arguments: ["8:0", "0:1", "1000:1", "1:1000", "x", "99999999999999999999:1"])
