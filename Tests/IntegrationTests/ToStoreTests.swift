@@ -36,7 +36,7 @@ import Testing
             type: "commands.media.video_download", payload: ["url": .string(url)],
             meta: [
                 "origin": ["chat_id": .integer(chat), "message_id": .integer(message), "chat_type": "private"],
-                "actor": ["id": 7],
+                "actor": ["id": 7, "name": "Ann"],
             ])
     }
 
