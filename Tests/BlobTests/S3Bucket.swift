@@ -61,15 +61,7 @@ struct S3Bucket {
 
     /// A file without two equal parts.
     func file(sizeBytes: Int) throws -> LocalFile {
-        var state: UInt64 = 0x9E37_79B9_7F4A_7C15
-        let words = (0..<(sizeBytes / 8 + 1)).map { _ in
-            state ^= state << 13
-            state ^= state >> 7
-            state ^= state << 17
-            return state
-        }
-        let bytes = words.withUnsafeBytes { Data($0.prefix(sizeBytes)) }
-        try bytes.write(to: URL(fileURLWithPath: folder("source")))
+        try Data(distinctBytes(sizeBytes)).write(to: URL(fileURLWithPath: folder("source")))
         return try LocalFile(path: folder("source"))
     }
 

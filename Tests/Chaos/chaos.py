@@ -6,10 +6,8 @@ import argparse
 import json
 import os
 import random
-import shutil
 import subprocess
 import sys
-import tempfile
 import time
 import urllib.request
 import uuid
@@ -24,8 +22,8 @@ from chat import Person, Telegram, wait_until  # noqa: E402
 from faults import RefusingProxy, Schedule  # noqa: E402
 from redis_servers import KINDS  # noqa: E402
 from servers import S3, spawn_server  # noqa: E402
-from stages import Stage, pipeline, queue_stats  # noqa: E402
-from verdict import Answers, Verdict, files_below, judge_fetches, judge_notes, parse  # noqa: E402
+from stages import Stage, kill_one, pipeline, queue_stats  # noqa: E402
+from verdict import Answers, Verdict, files_below, judge_fetches, judge_notes, parse, run_folder  # noqa: E402
 
 TOKEN = "123456:CHAOS-token"
 ADMIN = Person(42, "Alice", "alice")
@@ -127,10 +125,7 @@ class Chaos:
         self.kills = 0
 
         def kill() -> None:
-            # A stage that is not running cannot be killed, so another one is chosen.
-            victims = list(stages)
-            self.random.shuffle(victims)
-            self.kills += any(stage.kill() for stage in victims)
+            self.kills += kill_one(stages, self.random)
 
         # A few more kills than requested are planned, because some find no running stage.
         schedule.add(options.kills, "a stage is killed", kill)
@@ -259,14 +254,8 @@ def run_chaos(name: str, parser: argparse.ArgumentParser, kind: type[Chaos], **d
     print(f"{name}: seed {options.seed}", flush=True)
     if "check" in options:
         options.check(options)
-    folder = Path(tempfile.mkdtemp(prefix=f"tgpipe-{name}-", dir="/tmp"))
-    try:
+    with run_folder(name, options.keep) as folder:
         verdict = kind(options, folder).run()
-    finally:
-        if options.keep:
-            print(f"kept: {folder}")
-        else:
-            shutil.rmtree(folder, ignore_errors=True)
     verdict.show()
     return 0 if verdict.is_good else 1
 

@@ -5,10 +5,8 @@ from __future__ import annotations
 import argparse
 import os
 import random
-import shutil
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -28,7 +26,7 @@ from probe import Probe  # noqa: E402
 from redis_servers import Cluster, Redis, Sentinels  # noqa: E402
 from servers import S3  # noqa: E402
 from stages import queue_stats  # noqa: E402
-from verdict import Answers, Verdict, files_below, parse  # noqa: E402
+from verdict import Answers, Verdict, files_below, parse, run_folder  # noqa: E402
 
 BUCKET = "hosts"
 REST_SECONDS = 400
@@ -252,20 +250,13 @@ def main() -> int:
     if options.redis_restarts is None:
         options.redis_restarts = 5 if options.redis == "sentinel" else 2
     print(f"hosts: seed {options.seed}", flush=True)
-    folder = Path(tempfile.mkdtemp(prefix="tgpipe-hosts-", dir="/tmp"))
-    try:
-        with Network(folder, list(Fleet.roles)) as network:
-            if options.events:
-                verdict = run_hops(options, folder, network)
-            else:
-                with Fleet(options, folder, network) as fleet:
-                    verdict = Requests(options, fleet).run()
-                verdict.check(set(fleet.statuses) == {0}, f"asked to, the bot ends on each machine {fleet.statuses}")
-    finally:
-        if options.keep:
-            print(f"kept: {folder}")
+    with run_folder("hosts", options.keep) as folder, Network(folder, list(Fleet.roles)) as network:
+        if options.events:
+            verdict = run_hops(options, folder, network)
         else:
-            shutil.rmtree(folder, ignore_errors=True)
+            with Fleet(options, folder, network) as fleet:
+                verdict = Requests(options, fleet).run()
+            verdict.check(set(fleet.statuses) == {0}, f"asked to, the bot ends on each machine {fleet.statuses}")
     verdict.show()
     return 0 if verdict.is_good else 1
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import signal
 import subprocess
 import threading
@@ -97,6 +98,13 @@ def queued(tools: Path, environment: dict[str, str], queue: str) -> list[dict[st
     """Returns the events that are in a queue."""
     command = [str(tools / "ev-queue"), "peek", queue, "-n", "0"]
     return [json.loads(line) for line in subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True).stdout.splitlines()]
+
+
+def kill_one(stages: list[Stage], chance: random.Random) -> bool:
+    """Kills a stage by chance. One that is not running cannot be killed, so another one is chosen. Returns whether one was killed."""
+    victims = list(stages)
+    chance.shuffle(victims)
+    return any(stage.kill() for stage in victims)
 
 
 def pipeline(tools: Path, environment: dict[str, str], logs: Path, workers: int) -> list[Stage]:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import signal
 import sys
+import tempfile
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,6 +27,19 @@ def parse(parser: argparse.ArgumentParser) -> argparse.Namespace:
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     return options
+
+
+@contextmanager
+def run_folder(name: str, keeps: bool) -> Iterator[Path]:
+    """Makes the folder of a run, and removes it at the end unless it is to be kept."""
+    folder = Path(tempfile.mkdtemp(prefix=f"tgpipe-{name}-", dir="/tmp"))
+    try:
+        yield folder
+    finally:
+        if keeps:
+            print(f"kept: {folder}")
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 @dataclass

@@ -7,10 +7,8 @@ import hashlib
 import json
 import os
 import random
-import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from collections import Counter
 from dataclasses import dataclass, field
@@ -25,8 +23,8 @@ from chat import Telegram, wait_until  # noqa: E402
 from faults import Schedule  # noqa: E402
 from redis_servers import KINDS  # noqa: E402
 from servers import S3, spawn_server  # noqa: E402
-from stages import Stage, queue_stats, queued  # noqa: E402
-from verdict import Verdict, files_below, parse  # noqa: E402
+from stages import Stage, kill_one, queue_stats, queued  # noqa: E402
+from verdict import Verdict, files_below, parse, run_folder  # noqa: E402
 
 TOKEN = "123456:CHAOS-token"
 ACCOUNT = {"id": 500, "phone": "15550100500", "first_name": "Watch", "last_name": "Man", "username": "watch_man"}
@@ -294,9 +292,7 @@ class Watching:
                 self._write(post)
 
         def kill() -> None:
-            victims = list(stages)
-            self.random.shuffle(victims)
-            self.kills += any(stage.kill() for stage in victims)
+            self.kills += kill_one(stages, self.random)
 
         schedule.add(options.kills, "a stage is killed", kill)
         schedule.add(options.redis_restarts, "Redis is killed and restarted", self.redis.restart)
@@ -445,14 +441,8 @@ def main() -> int:
     is_good = True
     for role in ("account", "bot") if options.roles == "both" else (options.roles,):
         print(f"as {'an account' if role == 'account' else 'a bot'}", flush=True)
-        folder = Path(tempfile.mkdtemp(prefix="tgpipe-watch-", dir="/tmp"))
-        try:
+        with run_folder("watch", options.keep) as folder:
             verdict = Watching(options, folder, role == "account").run()
-        finally:
-            if options.keep:
-                print(f"kept: {folder}")
-            else:
-                shutil.rmtree(folder, ignore_errors=True)
         verdict.show()
         is_good = is_good and verdict.is_good
     return 0 if is_good else 1

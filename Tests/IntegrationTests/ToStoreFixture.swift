@@ -76,18 +76,6 @@ final class LargeFileSite: Sendable {
     private func chunk(_ bytes: [UInt8]) -> [UInt8] {
         Array("\(String(bytes.count, radix: 16))\r\n".utf8) + bytes + [13, 10]
     }
-
-    /// Returns bytes of which no two pieces are equal.
-    static func bytes(_ count: Int) -> [UInt8] {
-        var state: UInt64 = 0x9E37_79B9_7F4A_7C15
-        let words = (0..<(count / 8 + 1)).map { _ in
-            state ^= state << 13
-            state ^= state >> 7
-            state ^= state << 17
-            return state
-        }
-        return words.withUnsafeBytes { Array($0.prefix(count)) }
-    }
 }
 
 /// A bucket of one test, which the tools and the test itself use.

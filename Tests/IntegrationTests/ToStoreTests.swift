@@ -14,7 +14,7 @@ import Testing
     let redis: RedisServer
     let folder: TemporaryFolder
     /// Has five pieces.
-    static let content = LargeFileSite.bytes(22 << 20 + 4321)
+    static let content = distinctBytes(22 << 20 + 4321)
     var content: [UInt8] { Self.content }
 
     init() async throws {

@@ -54,10 +54,24 @@ package final class RedisSentinels: Sendable {
         return "redis+sentinel://\(hosts.joined(separator: ","))/\(RedisSentinels.primaryName)"
     }
 
-    /// Keeps the sentinels from turning a server into a replica once another one has replaced it, which they would do after about ten
-    /// seconds.
-    package func keepAsPrimary(_ server: RedisServer) throws {
-        try server.cli("ACL", "SETUSER", "default", "-replicaof", "-slaveof")
+    /// Lets another server replace the primary one, which comes back and does not learn of it.
+    ///
+    /// - Returns: the former primary server.
+    package func replaceUnknowingPrimary() async throws -> RedisServer {
+        guard let former = primary else {
+            throw ToolRun.TookTooLong(description: "the sentinels know no primary server")
+        }
+        // Otherwise the sentinels would turn it into a replica after about ten seconds.
+        try former.cli("ACL", "SETUSER", "default", "-replicaof", "-slaveof")
+        former.freeze()
+        let isReplaced = try await eventually {
+            // Until the third server follows the new one, it would confirm writes of the former one.
+            guard let new = primary, new.port != former.port else { return false }
+            return try new.cli("INFO", "replication").contains("connected_slaves:1")
+        }
+        former.thaw()
+        guard isReplaced else { throw ToolRun.TookTooLong(description: "no server replaces the primary one") }
+        return former
     }
 
     package init(configuration: [String] = RedisServer.durable) throws {

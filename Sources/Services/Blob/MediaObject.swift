@@ -120,7 +120,7 @@ package enum MediaObject {
     package struct Stored: Sendable {
         /// The object that was at the key before; nil if it was made now.
         package let before: BlobInfo?
-        /// What the object contains. If another request stored other bytes of the same source first, those count.
+        /// The content of the object. It differs from this request's if another request has stored other bytes of the same source first.
         package let content: FileContent
 
         init(_ outcome: PutOutcome, _ own: FileContent) {
