@@ -44,6 +44,9 @@ struct MediaStoring: Sendable {
     }
 
     private func outcome(_ fetched: MediaFetched, _ key: String, _ context: WorkContext) async throws -> Outcome {
+        // Files with different contents may have the same key by template, so that one answer is not the other's.
+        let content = template == nil ? "" : "#\(fetched.metadata.content.sha256 ?? "")"
+        let name = "\(store.name)/\(key)\(content)"
         let file: LocalFile?
         do throws(BlobError) {
             file = try LocalFile(path: fetched.path, isFinal: true)
@@ -51,17 +54,15 @@ struct MediaStoring: Sendable {
             file = template == nil ? nil : copy(of: fetched)
             do throws(BlobError) {
                 if let stored = try await storedBefore(fetched, key, error) {
+                    // The event may have waited for an owner that was killed before it could publish its result.
+                    await shared.leave(name, context.waiter)
                     return .done([try ready(fetched, stored, isCached: true)])
                 }
             } catch {
                 guard file != nil else { throw error }
             }
         }
-        // Files with different contents may have the same key by template, so that one answer is not the other's.
-        let content = template == nil ? "" : "#\(fetched.metadata.content.sha256 ?? "")"
-        let answer = try await shared.answer(
-            "\(store.name)/\(key)\(content)", for: context.waiter, mayWork: file != nil
-        ) { _ in
+        let answer = try await shared.answer(name, for: context.waiter, mayWork: file != nil) { _ in
             guard let file else { throw BlobError(.localIO, "there is no file") }
             do throws(BlobError) {
                 let stored = try await put(file, fetched, key, context.publisher)

@@ -7,6 +7,7 @@ import Logging
 import Media
 import Payloads
 import Stage
+import Synchronization
 import System
 
 /// Turns one media command into its result.
@@ -56,18 +57,24 @@ struct FetchStage: Sendable {
         if request.isRateLimited {
             return .done([failed(request, .overLimit(request.retryAfterSeconds))])
         }
-        let worked = try await cancellations.work(on: event, context.waiter) { try await handle(request, context) }
+        let awaited = AwaitedWork()
+        let worked = try await cancellations.work(on: event, context.waiter) {
+            try await handle(request, context, awaited)
+        }
+        if worked == nil, let name = awaited.name { await shared.leave(name, context.waiter) }
         let outcome = worked ?? .done([failed(request, .cancelledByUser)])
         await turns.done(event, outcome)
         return outcome
     }
 
-    private func handle(_ request: MediaRequest, _ context: WorkContext) async throws -> Outcome {
+    private func handle(
+        _ request: MediaRequest, _ context: WorkContext, _ awaited: AwaitedWork
+    ) async throws -> Outcome {
         do {
             return try await ProgressReports(context.publisher, kind: request.kind).during { accept, onProgress in
-                guard isFromQueue else { return try await outcome(request, context, accept, onProgress) }
+                guard isFromQueue else { return try await outcome(request, context, awaited, accept, onProgress) }
                 return try await runtime.outages.riding {
-                    try await outcome(request, context, accept, onProgress)
+                    try await outcome(request, context, awaited, accept, onProgress)
                 }
             }
         } catch let error as MediaError {
@@ -91,19 +98,23 @@ struct FetchStage: Sendable {
     }
 
     private func outcome(
-        _ request: MediaRequest, _ context: WorkContext, _ accept: @escaping @Sendable () async throws -> Void,
-        _ onProgress: @escaping ProgressHandler
+        _ request: MediaRequest, _ context: WorkContext, _ awaited: AwaitedWork,
+        _ accept: @escaping @Sendable () async throws -> Void, _ onProgress: @escaping ProgressHandler
     ) async throws -> Outcome {
         var requested = try await identity(of: request)
         for _ in 0..<FetchStage.looks {
             let identity = await aliases.resolve(requested)
             for page in [requested, identity] { try check(page, request) }
             let address = request.address(identity)
+            let name = sharedName(address)
+            awaited.set(name)
             if let info = try await stored(address.key) {
                 runtime.log.info("the store already has the media", metadata: ["key": "\(address)"])
+                // The request may have waited for an owner that was killed before it could publish its result.
+                await shared.leave(name, context.waiter)
                 return .done([try ready(info, request)])
             }
-            let answer = try await shared.answer(sharedName(address), for: context.waiter) { fence in
+            let answer = try await shared.answer(name, for: context.waiter) { fence in
                 try await accept()
                 return try await fetch(request, identity, fence: fence, onProgress).product
             }
@@ -272,6 +283,15 @@ extension FetchStage {
             if !isOver { try? await Task.sleep(for: .seconds(30)) }
         }
     }
+}
+
+/// Notes which shared work a request may be waiting for, so that a request that is cancelled can leave it.
+private final class AwaitedWork: Sendable {
+    private let value = Mutex<String?>(nil)
+
+    var name: String? { value.withLock { $0 } }
+
+    func set(_ name: String) { value.withLock { $0 = name } }
 }
 
 /// A failure that another attempt may overcome, after which the event returns to its queue.

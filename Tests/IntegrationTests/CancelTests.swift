@@ -122,6 +122,8 @@ import Testing
         #expect(try await eventually { try !redis.cli("KEYS", "tgpipe:cancel-wake:7/2").isEmpty })
         one.send(cancel(.message(id: 2, chatID: 7), by: 43).line)
         try await expectCancelled(two, second)
+        // An owner that gives up must not wake a request that has ended.
+        #expect(try redis.cli("KEYS", "*:fetch:waiters") == "")
         one.closeInput()
         #expect(try await one.result().status == 0)
         #expect(try results(one).map(\.type) == ["events.media.fetched"])

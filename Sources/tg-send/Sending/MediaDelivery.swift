@@ -57,6 +57,8 @@ struct MediaDelivery: Sendable {
             if let cached = await shared.cachedFile(MediaDelivery.form(media, job)) {
                 try await limits.admit(.message, for: job)
                 if let message = try await sendAgain(cached, media, job) {
+                    // The event may have waited for an uploader that was killed before it could tell the others.
+                    await uploads.leave(MediaDelivery.form(media, job), waiter)
                     return .sent(await delivered(message, media, job, isCached: true))
                 }
             }

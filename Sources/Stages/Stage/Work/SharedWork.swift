@@ -69,6 +69,15 @@ package final class SharedWork: Sendable {
         }
     }
 
+    /// Ends the wait of an event that needs the result no longer.
+    ///
+    /// Otherwise an owner that gives up could wake it in place of an event that still waits.
+    package func leave(_ address: String, _ waiter: Waiter) async {
+        _ = await runtime.redisIfThere { redis throws(RedisError) in
+            try await Interest(redis, name: name).leave(address, waiter: waiter)
+        }
+    }
+
     /// Forgets a kept result that has turned out to be unusable.
     package func forget(_ address: String) async {
         _ = try? await Interest(runtime.redis(), name: name).forget(address)
