@@ -98,4 +98,83 @@ import Testing
         #expect(short == long)
         #expect(short.code == (repeats ? .duplicateKey : nil))
     }
+
+    /// Lines whose values stand at `@`, so that many lines have one shape.
+    private static let shapes = [
+        #"{"id":@,"type":@,"version":@,"correlation_id":@,"timestamp":@,"payload":{"a":@,"b":[@,@],"c":{"d":@}},"meta":{}}"#,
+        #"{"type":@,"correlation_id":@,"payload":{"a":@,"b":[@]}, "meta" : {"x":@} }"#,
+        #"{"correlation_id":@,"type":@,"causation_id":@,"other":@,"payload":{},"a key that is longer than the text of a step":[[],{},@]}"#,
+    ]
+
+    private static let values = [
+        "\"\(EnvelopeTests.correlation)\"", #""events.telegram.raw""#, #""a.b""#, #""2026-01-01T00:00:00Z""#, "1", "7",
+        "-12.5",
+        "true", "false", "null", #""""#, #""short""#, #""a text that is longer than sixteen bytes""#,
+        #""漢字 and räksmörgås""#,
+        #""x\n\u00e9""#,
+    ]
+
+    private static let unusualValues = [
+        "01", "1e5", "12345678901234567890", "tru", "nulll", "\"\u{1}\"", #""\ud800""#, #""\x""#, #""open"#, "", "{}",
+        "[]", "{", "]",
+        #""a","k":"b""#, "1,2", "2147483648", "0", " 1", "\"\t\"", "truefalse",
+    ]
+
+    private static func usualValues(after text: Substring) -> [String] {
+        if text.hasSuffix("id\":") { return [values[0]] }
+        if text.hasSuffix("\"type\":") { return [values[1], values[2]] }
+        if text.hasSuffix("version\":") { return [values[5]] }
+        return text.hasSuffix("timestamp\":") ? [values[3]] : values
+    }
+
+    /// Returns a line of a known shape. Most of its values are usual; in some lines one is not, or a byte is not UTF-8.
+    private func shapedLine(_ generator: inout SystemRandomNumberGenerator) -> [UInt8] {
+        let texts =
+            ScanTests.shapes.randomElement(using: &generator)?.split(separator: "@", omittingEmptySubsequences: false)
+            ?? []
+        let unusual = Int.random(in: 0..<texts.count * 2, using: &generator)
+        var line: [UInt8] = []
+        for (number, text) in texts.enumerated() {
+            line += text.utf8
+            guard number < texts.count - 1 else { break }
+            let values = number == unusual ? ScanTests.unusualValues : ScanTests.usualValues(after: text)
+            line += (values.randomElement(using: &generator) ?? "").utf8
+        }
+        if Int.random(in: 0..<20, using: &generator) == 0 {
+            line[Int.random(in: 0..<line.count, using: &generator)] = 0xFF
+        }
+        if Int.random(in: 0..<20, using: &generator) == 0 {
+            line.removeLast(Int.random(in: 0..<line.count, using: &generator))
+        }
+        return line
+    }
+
+    @Test func `Lines of a known shape are checked like all others`() {
+        var generator = SystemRandomNumberGenerator()
+        var accepted = 0
+        for _ in 0..<30_000 {
+            let line = shapedLine(&generator)
+            let behind = Array(#"}]",:0 "#.utf8).randomElement(using: &generator) ?? 0
+            let (short, long) = verdicts(line, behind: behind)
+            let isSame = short.code == .notJSON && long.code == .notJSON || short == long
+            #expect(isSame, "\(short) and \(long) for \(String(decoding: line, as: UTF8.self))")
+            if short.code == nil { accepted += 1 }
+        }
+        #expect((8000..<29_000).contains(accepted))
+    }
+
+    @Test func `Fields are found in lines of a known shape`() throws {
+        let finder = FieldFinder([["payload.a"], ["meta.x"]])
+        for number in 0..<50 {
+            let line =
+                #"{"type":"a.b","correlation_id":"\#(EnvelopeTests.correlation)","payload":{"a":\#(number)},"meta":{"x":"t\#(number)"}}"#
+            let padded = Array(line.utf8) + [UInt8](repeating: 0, count: JSONParser.paddingBytes)
+            try padded.withUnsafeBytes { bytes in
+                try #require(
+                    finder.find(in: UnsafeRawBufferPointer(rebasing: bytes.prefix(line.utf8.count))).isEnvelope)
+                #expect(finder[0].int == Int64(number))
+                #expect(finder[1].string == "t\(number)")
+            }
+        }
+    }
 }

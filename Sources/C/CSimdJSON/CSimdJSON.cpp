@@ -11,6 +11,7 @@
 
 #include "Fault.h"
 #include "FieldWalk.h"
+#include "LineShapes.h"
 #include "QuickScan.h"
 #include "RepeatedKeys.h"
 #include "TimeText.h"
@@ -24,12 +25,17 @@ using simdjson::dom::object;
 // A parser with a larger capacity frees its memory after use, so that one huge line does not occupy memory for ever.
 static constexpr size_t kept_capacity = size_t(1) << 20;
 
+static_assert(simdjson::SIMDJSON_PADDING >= QuickScan::most_read_after);
+
 struct tgp_parser {
     simdjson::dom::parser parser;
     size_t max_depth;
     std::vector<tgp_token> tokens;
     RepeatedKeys repeated;
     QuickScan quick;
+    LineShapes shapes;
+    // Whether the parser has the positions of the last line's tokens.
+    bool has_tokens = false;
     Verbatim verbatim;
     // The position in `verbatim.places()` and in the document while tokens are made.
     size_t next_place = 0;
@@ -94,6 +100,7 @@ bool parse_verbatim(tgp_parser *self, const char *bytes, size_t count, element &
 simdjson::error_code parse(tgp_parser *self, const char *bytes, size_t count, bool padded, element &root) {
     if (auto error = make_room(self, count)) return error;
     auto error = self->parser.parse(bytes, count, !padded).get(root);
+    self->has_tokens = true;
     if (error == simdjson::SUCCESS || error == simdjson::MEMALLOC || error == simdjson::CAPACITY) return error;
     // simdjson refuses valid numbers and strings that no machine type holds. Its versions name these faults differently (integers of more
     // than 64 bits are a number error in 3.0, and an error of their own in 3.12), so every refused text gets a second look.
@@ -183,36 +190,72 @@ int32_t small_number(const char *at) {
     return quick_scan::ends_value(*at) ? number : 0;
 }
 
-/// Takes one member for the quick scan. Returns whether it has no fault; the parser finds out which fault it has.
-bool take(tgp_header &header, const QuickScan::Member &member) {
-    switch (known(member.key)) {
-    case known_key::none: return true;
-    case known_key::type:
-        header.type = text(member.text());
-        return member.is('"') && is_dotted_name(member.text());
-    case known_key::correlation_id:
-        header.correlation_id = text(member.text());
-        return member.is('"') && is_uuid(member.text());
+LineShapes::Role role(known_key key) {
+    using Role = LineShapes::Role;
+    switch (key) {
     case known_key::id:
-    case known_key::causation_id: return member.is('"') && is_uuid(member.text());
-    case known_key::version: return (header.version = small_number(member.value)) > 0;
-    case known_key::timestamp: return member.is('"') && is_rfc3339(member.text());
+    case known_key::causation_id: return Role::id;
+    case known_key::type: return Role::type;
+    case known_key::version: return Role::version;
+    case known_key::correlation_id: return Role::correlation_id;
+    case known_key::timestamp: return Role::timestamp;
+    case known_key::none:
     case known_key::payload:
-    case known_key::meta: return member.is('{');
+    case known_key::meta: return Role::none;
+    }
+    return Role::none;
+}
+
+/// Takes a value of the envelope itself, which has the right kind. Returns whether it has no fault.
+bool take(tgp_header &header, LineShapes::Role role, std::string_view value) {
+    using Role = LineShapes::Role;
+    switch (role) {
+    case Role::none: return true;
+    case Role::type: header.type = text(value); return is_dotted_name(value);
+    case Role::correlation_id: header.correlation_id = text(value); return is_uuid(value);
+    case Role::id: return is_uuid(value);
+    case Role::version: return (header.version = small_number(value.data())) > 0;
+    case Role::timestamp: return is_rfc3339(value);
     }
     return false;
 }
 
+/// Takes one member for the quick scan. Returns whether it has no fault; the parser finds out which fault it has.
+bool take(tgp_header &header, const QuickScan::Member &member) {
+    auto key = known(member.key);
+    switch (key) {
+    case known_key::none: return true;
+    case known_key::payload:
+    case known_key::meta: return member.is('{');
+    case known_key::version: return !member.is('"') && !member.is('[') && !member.is('{') && take(header, role(key), member.text);
+    default: return member.is('"') && take(header, role(key), member.text);
+    }
+}
+
 /// Returns true if the quick scan finds that the line is an envelope. False does not mean that it is none.
 bool is_plain_envelope(tgp_parser *self, const char *line, size_t count, tgp_header &header) {
-    if (make_room(self, count)) return false;
-    auto &stages = *self->parser.implementation;
-    auto bytes = reinterpret_cast<const uint8_t *>(line);
-    if (stages.stage1(bytes, count, simdjson::stage1_mode::regular)) return false;
+    auto &shapes = self->shapes;
+    auto take_value = [&](const LineShapes::Value &value) { return take(header, value.role, value.text); };
+    if (shapes.recognize(line, count, take_value)) return true;
+    header.type = header.correlation_id = {};
+    header.version = 1;
+    bool learns = shapes.wants_more();
+    if (learns) shapes.begin(line);
     bool accepted = self->quick.accepts(
-        line, count, stages.structural_indexes.get(), stages.n_structural_indexes,
-        [&](const QuickScan::Member &member) { return take(header, member); });
-    return accepted && header.type.bytes && header.correlation_id.bytes;
+        line, count, [&](const QuickScan::Member &member) { return take(header, member); },
+        [&](QuickScan::Scalar kind, std::string_view key, const char *begin, const char *end) {
+            if (learns) shapes.add(kind, key.data() ? role(known(key)) : LineShapes::Role::none, begin, end);
+        });
+    accepted = accepted && header.type.bytes && header.correlation_id.bytes;
+    if (accepted && learns) shapes.learn(count);
+    return accepted;
+}
+
+/// Finds the tokens of a valid line. Returns false if there is no memory for them.
+bool find_tokens(tgp_parser *self, const char *line, size_t count) {
+    if (make_room(self, count)) return false;
+    auto bytes = reinterpret_cast<const uint8_t *>(line);
+    return !self->parser.implementation->stage1(bytes, count, simdjson::stage1_mode::regular);
 }
 
 void append_tokens(tgp_parser *self, element value);
@@ -297,6 +340,7 @@ void append_tokens(tgp_parser *self, element value) {
 
 /// Ends the use of the last document. A parser that has grown large frees its memory.
 void begin_document(tgp_parser *self) {
+    self->has_tokens = false;
     self->verbatim.clear();
     if (self->parser.capacity() <= kept_capacity) return;
     self->parser = simdjson::dom::parser();
@@ -396,12 +440,9 @@ tgp_header tgp_find(tgp_parser *self, const tgp_fields *fields, const char *line
     auto header = tgp_scan(self, line, count, true);
     if (header.status != TGP_OK) return header;
     for (size_t i = 0; i < fields->count; i++) values[i] = {nullptr, 0};
-    // The tokens of the last parse are those of the line, unless the parser had to work on a copy.
-    if (!self->verbatim.places().empty()) {
-        auto bytes = reinterpret_cast<const uint8_t *>(line);
-        if (make_room(self, count) ||
-            self->parser.implementation->stage1(bytes, count, simdjson::stage1_mode::regular)) return header;
-    }
+    // The parser has the tokens of the line, unless the quick scan was enough, or the parser had to work on a copy.
+    bool has_tokens = self->has_tokens && self->verbatim.places().empty();
+    if (!has_tokens && !find_tokens(self, line, count)) return header;
     fields->walk.run(line, self->parser.implementation->structural_indexes.get(), values);
     return header;
 }

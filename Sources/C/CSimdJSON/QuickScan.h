@@ -6,30 +6,38 @@
 #include <string_view>
 
 #include "KeyHash.h"
+#include "StringEnd.h"
 
-/// Accepts most envelopes by a walk over the positions where their values begin, which are the result of simdjson's first stage. It
-/// needs no document, which the second stage would build. It takes two thirds of the time, and writes nothing.
+/// Accepts most envelopes by one walk over their bytes, which needs neither the positions of the tokens (simdjson's first stage) nor a
+/// document (its second stage), and writes nothing.
 ///
 /// It never accepts a line that the parser refuses. It does not accept unusual lines (many keys in an object, a repeated hash,
 /// exponents, long numbers, surrogates, deep nesting). The parser handles those, and finds the fault of a line.
 class QuickScan {
 public:
-    /// A member of the outermost object: its key, the position of its value, and the position of the next token after the value.
+    /// A member of the outermost object: its key, the position of its value, and the text of a value that is a scalar.
     struct Member {
         std::string_view key;
         const char *value;
-        const char *next;
+        /// The text without the quotes of a string, with its escapes unchanged.
+        std::string_view text;
 
         bool is(char begin) const { return *value == begin; }
-        /// Returns the text between the quotes of a string, with its escapes unchanged.
-        std::string_view text() const;
     };
 
-    /// Walks over a line in which the first stage has found no broken string and no broken UTF-8. It may read bytes after the line.
+    /// A value that is neither an object nor an array. A word is `true`, `false` or `null`.
+    enum class Scalar : uint8_t { string, number, word };
+
+    /// The number of bytes after a line that a walk may read.
+    static constexpr size_t most_read_after = 64;
+
+    /// Walks over a line. It may read bytes after the line.
     ///
-    /// `take` receives each member of the outermost object, and returns whether it is acceptable.
-    template <class Take>
-    bool accepts(const char *line, size_t count, const uint32_t *starts, uint32_t start_count, Take &&take);
+    /// `take` receives each member of the outermost object, and returns whether it is acceptable. `note` receives each scalar: its kind,
+    /// the key of the outermost object that it belongs to directly (no data for others), and its beginning and end, without the quotes of
+    /// a string.
+    template <class Take, class Note>
+    bool accepts(const char *line, size_t count, Take &&take, Note &&note);
 
 private:
     static constexpr uint32_t most_depth = 64;
@@ -68,26 +76,33 @@ inline std::string_view quoted(const char *quote, const char *next) {
 
 inline bool is_digit(char c) { return uint8_t(c - '0') < 10; }
 
-/// Returns whether the text is an integer of up to 18 digits, or a decimal number of up to 16 digits without an exponent.
-inline bool is_simple_number(const char *at) {
-    if (*at == '-') at++;
-    const char *digits = at;
-    while (is_digit(*at)) at++;
-    if (at == digits || at - digits > 18 || (*digits == '0' && at - digits > 1)) return false;
-    if (*at == '.') {
-        const char *decimals = ++at;
-        while (is_digit(*at)) at++;
-        if (at == decimals || at - digits > 17) return false;
-    }
-    return ends_value(*at);
+/// Returns the end of `true`, `false` or `null`; null for other text. It reads at most 6 bytes.
+inline const char *word_end(const char *at) {
+    if (*at == 't' && !std::memcmp(at, "true", 4)) at += 4;
+    else if (*at == 'f' && !std::memcmp(at, "false", 5)) at += 5;
+    else if (*at == 'n' && !std::memcmp(at, "null", 4)) at += 4;
+    else return nullptr;
+    return ends_value(*at) ? at : nullptr;
 }
 
-/// Returns whether every escape in the line is well-formed; surrogates count as malformed.
-bool escapes_are_simple(const char *line, size_t count);
+/// Returns the end of an integer of up to 18 digits, or of a decimal number of up to 16 digits without an exponent; null for other
+/// text. It reads at most 21 bytes.
+inline const char *simple_number_end(const char *at) {
+    if (*at == '-') at++;
+    const char *digits = at;
+    while (is_digit(*at))
+        if (++at - digits > 18) return nullptr;
+    if (at == digits || (*digits == '0' && at - digits > 1)) return nullptr;
+    if (*at == '.') {
+        const char *decimals = ++at;
+        while (is_digit(*at))
+            if (++at - digits > 17) return nullptr;
+        if (at == decimals) return nullptr;
+    }
+    return ends_value(*at) ? at : nullptr;
+}
 
 } // namespace quick_scan
-
-inline std::string_view QuickScan::Member::text() const { return quick_scan::quoted(value, next); }
 
 inline bool QuickScan::repeats(uint32_t first_key, uint32_t used, uint64_t hash) const {
     for (uint32_t i = first_key; i < used; i++)
@@ -97,92 +112,119 @@ inline bool QuickScan::repeats(uint32_t first_key, uint32_t used, uint64_t hash)
 
 // This is one function with a label for each part of the grammar: a call or a table for each of about a hundred steps would cost
 // more than the steps themselves.
-template <class Take>
-bool QuickScan::accepts(const char *line, size_t count, const uint32_t *starts, uint32_t start_count, Take &&take) {
+//
+// `at` never leaves the line by more than one token, of which no step reads more than `most_read_after` bytes.
+template <class Take, class Note>
+bool QuickScan::accepts(const char *line, size_t count, Take &&take, Note &&note) {
     using namespace quick_scan;
-    bool has_escapes = std::string_view(line, count).find('\\') != std::string_view::npos;
-    if (has_escapes && !escapes_are_simple(line, count)) return false;
-    uint32_t at = 0, depth = 0, used = 0;
+    const char *at = line, *const end = line + count;
+    uint32_t depth = 0, used = 0;
     // These three belong to the innermost container. They are separate variables, because a copy of the whole struct would wait for
     // the writes just before it.
     uint64_t seen = 0;
     uint32_t first_key = 0;
     bool is_object = true;
-    // Returns the character at the next position; after the last one, a byte without a meaning.
-    auto begin = [&] { return at < start_count ? line[starts[at]] : '\0'; };
+    Member member{};
+    auto skip_space = [&] {
+        while (is_space(*at) && at < end) at++;
+    };
 
-    if (begin() != '{') return false;
-    at++;
+    skip_space();
+    if (at >= end || *at != '{') return false;
 
 object:
-    if (begin() == '}') {
-        at++;
-        goto closed;
-    }
+    at++;
+    skip_space();
+    if (*at == '}') goto closed;
 
 key: {
-    if (begin() != '"' || at + 2 >= start_count) return false;
-    const char *quote = line + starts[at], *colon = line + starts[at + 1], *value = line + starts[at + 2];
-    at += 2;
-    if (*colon != ':') return false;
-    std::string_view name = quoted(quote, colon);
-    if (!name.data() || (has_escapes && name.find('\\') != std::string_view::npos)) return false;
-    uint64_t hash = key_hash(name);
+    if (at >= end || *at != '"') return false;
+    const char *name = at + 1;
+    at = plain_string_end(name, end);
+    if (!at) return false;
+    member.key = {name, size_t(at - name)};
+    uint64_t hash = key_hash(member.key);
     uint64_t bit = uint64_t(1) << (hash & 63);
     if (seen & bit && repeats(first_key, used, hash)) return false;
     if (used - first_key == most_keys_of_object || used == most_keys) return false;
     seen |= bit;
     hashes[used++] = hash;
-    if (depth == 0 && (at + 1 >= start_count || !take(Member{name, value, line + starts[at + 1]}))) return false;
+    at++;
+    skip_space();
+    if (*at != ':') return false;
+    at++;
+    skip_space();
 }
 
 value: {
-    const char *place = line + starts[at];
-    char first = begin();
-    at++;
-    switch (first) {
-    // The first stage has found the end of each string.
-    case '"': break;
+    if (at >= end) return false;
+    const char *place = at;
+    Scalar kind;
+    switch (*at) {
+    case '"':
+        at = string_end(place + 1, end);
+        if (!at) return false;
+        kind = Scalar::string;
+        break;
     case '{':
     case '[':
         if (depth == most_depth) return false;
+        if (depth == 0) {
+            member.value = place;
+            if (!take(member)) return false;
+        }
         outer[depth].seen = seen;
         outer[depth].first_key = first_key;
         outer[depth].is_object = is_object;
         depth++;
         seen = 0;
         first_key = used;
-        is_object = first == '{';
+        is_object = *place == '{';
         if (is_object) goto object;
-        if (begin() != ']') goto value;
         at++;
+        skip_space();
+        if (*at != ']') goto value;
         goto closed;
     case 't':
-        if (std::memcmp(place, "true", 4) || !ends_value(place[4])) return false;
-        break;
     case 'f':
-        if (std::memcmp(place, "false", 5) || !ends_value(place[5])) return false;
-        break;
     case 'n':
-        if (std::memcmp(place, "null", 4) || !ends_value(place[4])) return false;
+        at = word_end(place);
+        if (!at) return false;
+        kind = Scalar::word;
         break;
     default:
-        if (!is_simple_number(place)) return false;
+        at = simple_number_end(place);
+        if (!at) return false;
+        kind = Scalar::number;
     }
+    const char *begin = place + (kind == Scalar::string);
+    if (depth == 0) {
+        member.value = place;
+        member.text = {begin, size_t(at - begin)};
+        if (!take(member)) return false;
+    }
+    note(kind, depth == 0 ? member.key : std::string_view(), begin, at);
+    at += kind == Scalar::string;
 }
 
-after_value: {
-    char next = begin();
-    at++;
-    if (next == ',') {
+after_value:
+    skip_space();
+    if (at >= end) return false;
+    if (*at == ',') {
+        at++;
+        skip_space();
         if (is_object) goto key;
         goto value;
     }
-    if (next != (is_object ? '}' : ']')) return false;
-}
+    if (*at != (is_object ? '}' : ']')) return false;
 
 closed:
-    if (depth == 0) return at == start_count;
+    if (at >= end) return false;
+    at++;
+    if (depth == 0) {
+        skip_space();
+        return at == end;
+    }
     depth--;
     used = first_key;
     seen = outer[depth].seen;
