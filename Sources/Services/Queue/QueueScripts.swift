@@ -18,9 +18,23 @@ enum QueueScripts {
         local function pending(id)
           return redis.call('XPENDING', stream, group, id, id, 1)[1]
         end
+        local attempts = {}
+        -- Finds the attempts of many entries of this worker with one call, which takes a fraction of the time of a call for each. It looks at
+        -- the worker's oldest entries, which are usually the ones; `is_mine` asks for the others.
+        local function find_attempts(count)
+          if count < 2 then return end
+          for _, entry in ipairs(redis.call('XPENDING', stream, group, '-', '+', 2 * count + 100, consumer)) do
+            attempts[entry[1]] = entry[4]
+          end
+        end
         local function is_mine(id, attempt)
-          local entry = pending(id)
-          return entry and entry[2] == consumer and entry[4] == tonumber(attempt)
+          local current = attempts[id]
+          attempts[id] = nil
+          if not current then
+            local entry = pending(id)
+            current = entry and entry[2] == consumer and entry[4]
+          end
+          return current and current == tonumber(attempt)
         end
         local function in_parts(command, key, words)
           for first = 1, #words, 1000 do
@@ -174,6 +188,7 @@ enum QueueScripts {
     static let renew = RedisScript(
         prelude + """
             local at, lost = now() + tonumber(ARGV[3]), {}
+            find_attempts((#ARGV - 3) / 2)
             for i = 4, #ARGV, 2 do
               if is_mine(ARGV[i], ARGV[i + 1]) then
                 -- This write must come first: a full server lets a script add only after a write that needs no memory.
@@ -225,6 +240,7 @@ enum QueueScripts {
     /// Returns entries to the queue; this attempt does not count. Arguments: id and attempt of each entry.
     static let release = RedisScript(
         prelude + """
+            find_attempts((#ARGV - 2) / 2)
             for i = 3, #ARGV, 2 do
               if is_mine(ARGV[i], ARGV[i + 1]) then
                 local key = key_in_chain(ARGV[i])
@@ -342,9 +358,10 @@ enum QueueScripts {
     static let finish = RedisScript(
         prelude + trimming + """
             local limit, trims = tonumber(ARGV[3]), ARGV[4] == '1'
-            local counts = {}
+            local counts, entries = {}, 0
             local at = 5
             while at <= #ARGV do
+              entries = entries + 1
               local lines = tonumber(ARGV[at + 2])
               for i = 0, lines - 1 do
                 local output = tonumber(ARGV[at + 3 + 2 * i])
@@ -355,6 +372,7 @@ enum QueueScripts {
             for output, count in pairs(counts) do
               if is_full(KEYS[9 + output], count, limit) then return -1 end
             end
+            find_attempts(entries)
             local done, again, lost = {}, {}, {}
             at = 5
             while at <= #ARGV do
