@@ -34,8 +34,9 @@ struct tgp_parser {
     RepeatedKeys repeated;
     QuickScan quick;
     LineShapes shapes;
-    // Whether the parser has the positions of the last line's tokens.
+    // Whether the parser has the positions of the last line's tokens, and whether the line had a known shape.
     bool has_tokens = false;
+    bool has_known_shape = false;
     Verbatim verbatim;
     // The position in `verbatim.places()` and in the document while tokens are made.
     size_t next_place = 0;
@@ -236,7 +237,8 @@ bool take(tgp_header &header, const QuickScan::Member &member) {
 bool is_plain_envelope(tgp_parser *self, const char *line, size_t count, tgp_header &header) {
     auto &shapes = self->shapes;
     auto take_value = [&](const LineShapes::Value &value) { return take(header, value.role, value.text); };
-    if (shapes.recognize(line, count, take_value)) return true;
+    self->has_known_shape = shapes.recognize(line, count, take_value);
+    if (self->has_known_shape) return true;
     header.type = header.correlation_id = {};
     header.version = 1;
     bool learns = shapes.wants_more();
@@ -340,7 +342,7 @@ void append_tokens(tgp_parser *self, element value) {
 
 /// Ends the use of the last document. A parser that has grown large frees its memory.
 void begin_document(tgp_parser *self) {
-    self->has_tokens = false;
+    self->has_tokens = self->has_known_shape = false;
     self->verbatim.clear();
     if (self->parser.capacity() <= kept_capacity) return;
     self->parser = simdjson::dom::parser();
@@ -439,10 +441,12 @@ void tgp_fields_free(tgp_fields *fields) { delete fields; }
 tgp_header tgp_find(tgp_parser *self, const tgp_fields *fields, const char *line, size_t count, tgp_text *values) {
     auto header = tgp_scan(self, line, count, true);
     if (header.status != TGP_OK) return header;
+    if (self->has_known_shape && self->shapes.find(fields, values, fields->count)) return header;
     for (size_t i = 0; i < fields->count; i++) values[i] = {nullptr, 0};
     // The parser has the tokens of the line, unless the quick scan was enough, or the parser had to work on a copy.
     bool has_tokens = self->has_tokens && self->verbatim.places().empty();
     if (!has_tokens && !find_tokens(self, line, count)) return header;
     fields->walk.run(line, self->parser.implementation->structural_indexes.get(), values);
+    if (self->has_known_shape) self->shapes.note(fields, values, fields->count);
     return header;
 }

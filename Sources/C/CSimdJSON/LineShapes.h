@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "CSimdJSON.h"
 #include "QuickScan.h"
 
 /// Remembers the shapes of lines that were found to be envelopes, and recognizes further lines of the same shapes in a third of the time
@@ -42,6 +43,13 @@ public:
     template <class Take>
     bool recognize(const char *line, size_t count, Take &&take);
 
+    /// Finds the values at the paths of `fields` in the line that was recognized last. Returns false if nobody has noted yet where they are
+    /// in a line of its shape.
+    bool find(const tgp_fields *fields, tgp_text *values, size_t count) const;
+
+    /// Notes where the values at the paths of `fields` are in the line that was recognized last. The notes for other fields are forgotten.
+    void note(const tgp_fields *fields, const tgp_text *values, size_t count);
+
     /// Is true if the shape of a line that was not recognized should be learned.
     bool wants_more() const { return credit > 0; }
 
@@ -59,6 +67,8 @@ public:
 private:
     static constexpr size_t most_text = 48;
     static constexpr size_t most_values = 512;
+    /// The most steps of one line.
+    static constexpr size_t most_path = 768;
     static constexpr uint32_t most_steps = 4096;
     static constexpr uint32_t most_alternatives = 8;
     static constexpr int32_t first_credit = 256, most_credit = 1024, cost_of_learning = 4, lines_of_rest = 4096;
@@ -73,11 +83,32 @@ private:
         /// The indices of the first step after this one, and of the next step that may stand in place of this one; 0 for none.
         uint32_t next;
         uint32_t other;
-        /// The length of the last string here, which is likely to be that of the next one.
+        /// The length of the last string here, which is likely to be that of the next one. At the end of a line, the index of the
+        /// places of its values, from 1; 0 for none.
         uint32_t likely;
     };
 
-    /// The first step has no text; its alternatives begin a line.
+    /// A place in a line: the number of a step of its path, and the distance from the beginning of the step's text.
+    struct Place {
+        uint16_t step;
+        uint16_t offset;
+    };
+
+    struct Found {
+        uint32_t slot;
+        Place begin;
+        Place end;
+    };
+
+    /// The steps of the line that was recognized last, and where the text of each began.
+    uint32_t path[most_path];
+    const char *begins[most_path];
+    size_t path_count = 0;
+    /// Where the values at the paths of `noted` are, for each shape.
+    std::vector<std::vector<Found>> tables;
+    const tgp_fields *noted = nullptr;
+
+    /// The first step has no text; the steps after it begin a line.
     std::vector<Step> steps;
     std::vector<Value> values;
     const char *start = nullptr;
@@ -87,6 +118,7 @@ private:
     static bool has_text(const Step &step, const char *at);
     uint32_t follow(uint32_t from, std::string_view text, Kind kind, Role role);
     void forget();
+    bool locate(const char *at, Place &place) const;
 };
 
 inline bool LineShapes::has_text(const Step &step, const char *at) {
@@ -115,10 +147,13 @@ bool LineShapes::recognize(const char *line, size_t count, Take &&take) {
     Step *const all = steps.data();
     const char *at = line, *const end = line + count;
     uint32_t index = all[0].next;
+    path_count = 0;
     while (at <= end) {
         while (index && !has_text(all[index], at)) index = all[index].other;
         if (!index) return false;
         Step &step = all[index];
+        path[path_count] = index;
+        begins[path_count++] = at;
         at += step.text_count;
         if (at >= end) {
             if (step.kind != Kind::end || at != end) return false;
