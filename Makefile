@@ -24,7 +24,7 @@ make test-package  tests the Debian package: its services in a booted container,
 make conversations  plays conversations with the bot, and compares what the chats show with Tests/Conversations/golden
 make check       checks formatting, house rules, scripts and schemas
 make format      formats the source code
-make bench       runs the benchmarks, and says which figures fall short of their goals; about 20 minutes
+make bench       runs the benchmarks, and says which figures fall short of their goals; about 15 minutes
 make bench-quick  does so with the ten most telling figures, in two minutes
 make performance  puts the figures of the last make bench into docs/performance.md, and draws its chart
 make chaos       runs the bot over queues with injected failures, for some minutes

@@ -69,7 +69,7 @@ def row(
     made = Row(benchmark, whole, figure, unit, goals, name, peer_figure, headline)
     made.write(file_of(benchmark))
     verdict = f"{made.goal_text}: {'met' if made.meets else 'NOT MET'}" if made.has_goal else ""
-    print(f"{what:<60}{made.figure_text:>20}{made.peer_text:>40}{made.ratio_text:>18}  {verdict}".rstrip(), flush=True)
+    print(f"{what:<60} {made.figure_text:>22} {made.peer_text:>42} {made.ratio_text:>17}  {verdict}".rstrip(), flush=True)
 
 
 @contextmanager

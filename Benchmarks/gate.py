@@ -16,7 +16,7 @@ from latency import ADMIN, gated, raw_event
 from results import at_least
 from services import Services
 
-EVENTS = sized(1_000_000, 300_000)
+EVENTS = sized(1_000_000, 150_000)
 
 
 def main() -> None:

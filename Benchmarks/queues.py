@@ -36,7 +36,7 @@ def main() -> None:
             filled = EVENTS / fill(events, environment, "a")
             beside = (redis_info(socket, "memory", "used_memory") - before - events.stat().st_size) / EVENTS
             row(
-                f"queue to queue with {workers} workers, {EVENTS:,} events of 700 bytes", EVENTS / hop(environment, workers), "events/s",
+                f"queue to queue, workers: {workers}, {EVENTS:,} events of 700 bytes", EVENTS / hop(environment, workers), "events/s",
                 at_least(wanted), peer=peer, headline=workers == 1,
             )  # fmt: skip
         if QUICK:
@@ -75,7 +75,7 @@ def ordered(folder: Path, events: Path, environment: dict[str, str], workers: in
         some.write_text("".join(line for line, _ in zip(lines, range(ORDERED), strict=False)))
     rates = [one(some, environment, workers, order) for order in ([], ["--order-by", "payload.chat_id,meta.origin.chat_id"])]
     row(
-        f"{ORDERED:,} events of 1,000 chats in order, {workers} workers", rates[1], "events/s", peer=("without order", rates[0])
+        f"{ORDERED:,} events of 1,000 chats in order, workers: {workers}", rates[1], "events/s", peer=("without order", rates[0])
     )
 
 
