@@ -1,6 +1,7 @@
 """Measures tg-listen as an account: from updates of a supergroup to envelopes, beside a handler of Telethon that writes a line for each.
 
-The emulator encodes all updates beforehand, so that it only encrypts and sends while they are received.
+The emulator encodes all updates beforehand, so that it only encrypts and sends while they are received. Each is a message of its own, as most
+of Telegram's are, in containers of up to 100.
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +26,9 @@ from results import at_least
 from telethon import events
 from telethon_client import telethon_client
 
-UPDATES = sized(50_000, 20_000)
-PEER_UPDATES = sized(20_000, 5_000)
-# Telegram sends what happens within a moment in one message.
-TOGETHER = 50
+# A client drops updates of which too many wait, and asks for them again: so they come in waves, each after the end of the one before.
+WAVE = 4_000
+WAVES, PEER_WAVES = sized(10, 4), sized(4, 1)
 PEOPLE = 100
 ACCOUNTS = [{"id": 42, "phone": "15550100042", "first_name": "Alice"}, {"id": 43, "phone": "15550100043", "first_name": "Bob"}]
 CHATS = {42: -1_000_000_000_601, 43: -1_000_000_000_602}
@@ -45,51 +44,64 @@ def main() -> None:
         peer = asyncio.run(theirs(emulator))
         name = "a handler of Telethon"
         row(
-            f"tg-listen as an account, {UPDATES:,} updates", own.rate, "updates/s", at_least(50_000), at_least(20, times=True),
+            f"tg-listen as an account, {WAVES * WAVE:,} updates", own.rate, "updates/s", at_least(50_000), at_least(20, times=True),
             peer=(name, peer.rate), headline=True,
         )  # fmt: skip
         row("  processor time for an update", own.microseconds, "µs", peer=(name, peer.microseconds))
         row("  processor time of the emulator for an update", own.emulator_microseconds, "µs")
 
 
-@dataclass
 class Run:
-    rate: float
-    """Updates a second."""
-    microseconds: float
-    """The processor time of the client for an update."""
-    emulator_microseconds: float
+    """Adds up the waves of updates that a client, a process, receives."""
 
+    def __init__(self, emulator: Emulator, pid: int) -> None:
+        self._emulator, self._pid = emulator, pid
+        self._updates, self._seconds, self._used, self._spent = 0, 0.0, 0.0, 0.0
 
-@contextmanager
-def measuring(emulator: Emulator, pid: int, count: int) -> Iterator[list[Run]]:
-    """Measures a block in which a client, a process, receives updates. Puts the result into the list."""
-    found: list[Run] = []
-    begun, used, spent = time.perf_counter(), processor_seconds(pid), processor_seconds(emulator.pid)
-    yield found
-    seconds = time.perf_counter() - begun
-    used, spent = processor_seconds(pid) - used, processor_seconds(emulator.pid) - spent
-    found.append(Run(count / seconds, used / count * 1e6, spent / count * 1e6))
+    @contextmanager
+    def wave(self) -> Iterator[None]:
+        begun, used, spent = time.perf_counter(), processor_seconds(self._pid), processor_seconds(self._emulator.pid)
+        yield
+        self._updates += WAVE
+        self._seconds += time.perf_counter() - begun
+        self._used += processor_seconds(self._pid) - used
+        self._spent += processor_seconds(self._emulator.pid) - spent
+
+    @property
+    def rate(self) -> float:
+        return self._updates / self._seconds
+
+    @property
+    def microseconds(self) -> float:
+        """The processor time of the client for an update."""
+        return self._used / self._updates * 1e6
+
+    @property
+    def emulator_microseconds(self) -> float:
+        return self._spent / self._updates * 1e6
 
 
 def ours(emulator: Emulator, environment: dict[str, str]) -> Run:
     write(emulator, 42, 1)
     with running([tool("tg-listen"), "--session", "alice"], stdout=subprocess.PIPE, env=environment) as listener:
         assert listener.stdout is not None
-        lines = Lines(listener.stdout.fileno())
+        lines, run = Lines(listener.stdout.fileno()), Run(emulator, listener.pid)
         if not wait_until(lambda: lines.count > 0, PATIENCE_SECONDS, meanwhile=lambda: write(emulator, 42, 1)):
             sys.exit("error: tg-listen does not listen")
         time.sleep(SETTLE_SECONDS)
-        before = lines.count
-        prepare(emulator, 42, UPDATES)
-        with measuring(emulator, listener.pid, UPDATES) as found:
-            releasing(emulator, 42)
-            lines.wait(before + UPDATES)
-    return found[0]
+        for _ in range(WAVES):
+            wanted = lines.count + WAVE
+            prepare(emulator, 42, WAVE)
+            with run.wave():
+                releasing(emulator, 42)
+                lines.wait(wanted)
+        if emulator.control("/log?method=updates.getChannelDifference")["calls"]:
+            sys.exit("error: tg-listen could not keep up, and asked for updates again: they were not measured alone")
+    return run
 
 
 async def theirs(emulator: Emulator) -> Run:
-    client, count, done = telethon_client(emulator, 43), 0, asyncio.Event()
+    client, run, count, done = telethon_client(emulator, 43), Run(emulator, os.getpid()), 0, asyncio.Event()
     with open(os.devnull, "w") as sink:
 
         async def heard(event: Any) -> None:
@@ -98,23 +110,25 @@ async def theirs(emulator: Emulator) -> Run:
             line = {"chat_id": event.chat_id, "message_id": message.id, "from": event.sender_id, "date": message.date.timestamp()}
             sink.write(json.dumps(line | {"text": message.message}) + "\n")
             count += 1
-            if count == PEER_UPDATES:
+            if count % WAVE == 0:
                 done.set()
 
         write(emulator, 43, 1)
         async with client:
             await client.get_dialogs()
-            await asyncio.to_thread(prepare, emulator, 43, PEER_UPDATES)
             client.add_event_handler(heard, events.NewMessage)
-            with measuring(emulator, os.getpid(), PEER_UPDATES) as found:
-                releasing(emulator, 43)
-                await asyncio.wait_for(done.wait(), PATIENCE_SECONDS)
-    return found[0]
+            for _ in range(PEER_WAVES):
+                done.clear()
+                await asyncio.to_thread(prepare, emulator, 43, WAVE)
+                with run.wave():
+                    releasing(emulator, 43)
+                    await asyncio.wait_for(done.wait(), PATIENCE_SECONDS)
+    return run
 
 
 def prepare(emulator: Emulator, account: int, count: int) -> None:
     """Lets people write messages, of which the account learns with the next release."""
-    emulator.control("/hold", {"account": account, "together": TOGETHER})
+    emulator.control("/hold", {"account": account})
     write(emulator, account, count)
 
 
