@@ -17,7 +17,7 @@ import sys
 from html import escape
 from pathlib import Path
 
-from results import ROOT, Row, file_of, read
+from results import ROOT, Row, file_of, number, read
 
 PAGE, PICTURE = ROOT / "docs" / "performance.md", ROOT / "docs" / "performance.svg"
 # The measures of the picture, in pixels.
@@ -45,6 +45,8 @@ text { font: 13px system-ui, sans-serif; fill: #1f2328 }
 
 
 def table(rows: list[Row]) -> str:
+    if not rows:
+        return "These were not measured."
     lines = ["| figure | measured | peer | ratio | goal | met |", "| --- | ---: | ---: | ---: | --- | --- |"]
     above = ""
     for row in rows:
@@ -99,12 +101,12 @@ def picture(rows: list[Row]) -> str:
         parts.append(f'<text class="small" x="{x:.0f}" y="{TOP - 18}" text-anchor="middle">{10.0**power:g} ×</text>')
     for index, row in enumerate(rows):
         y, exponent = TOP + index * LINE, math.log10(row.advantage)
-        name = row.what.split(", ")[0]
+        name, figures = row.what.split(", ")[0], f"{row.figure_text}; {row.peer} {number(row.peer_figure)}"
         start, end = sorted((place(0), place(exponent)))
         colour = "bound" if row.peer.startswith(BOUNDS) else "ahead" if exponent >= 0 else "behind"
         parts += [
             f'<text x="{LEFT - 12}" y="{y + 11}" text-anchor="end">{escape(name)}</text>',
-            f'<text class="small" x="{LEFT - 12}" y="{y + 24}" text-anchor="end">{escape(row.figure_text)}; {escape(row.peer_text)}</text>',
+            f'<text class="small" x="{LEFT - 12}" y="{y + 24}" text-anchor="end">{escape(figures)}</text>',
             f'<rect class="{colour}" x="{start:.1f}" y="{y}" width="{max(end - start, 1):.1f}" height="{BAR}" rx="2"/>',
             f'<text x="{end + 6:.1f}" y="{y + 12}">{row.advantage:.3g} ×</text>',
         ]  # fmt: skip

@@ -29,6 +29,7 @@ def main() -> None:
         write_events(halves[1], range(EVENTS // 2, EVENTS))
         size = sum(half.stat().st_size for half in halves)
         route = [tool("ev-route"), "--overflow", "spool", "--spool-size", "8G", "--spool", str(folder / "spool"), "-o", f"#={fifo}"]
+        os.environ["TGPIPE_LOG"] = "warning"
         seconds = most = 0.0
         for half in halves:
             process, taken, megabytes = spooled(route, half, folder / "spool")

@@ -20,7 +20,7 @@ if [ "${1:-}" = --quick ]; then
 fi
 export TGPIPE_BENCH_RESULTS=${TGPIPE_BENCH_RESULTS:-$results}
 [ $# -gt 0 ] || set -- "${names[@]}"
-failed=
+failed=()
 for name in "$@"; do
     note "$name"
     environment=.venv
@@ -29,7 +29,7 @@ for name in "$@"; do
         environment=.venv-bench
         scripts/venv.sh "$environment" Benchmarks/requirements.lock
     fi
-    "$environment/bin/python" -B "Benchmarks/$name.py" || { printf 'error: the benchmark %s failed: see above\n' "$name" >&2; failed=yes; }
+    "$environment/bin/python" -B "Benchmarks/$name.py" || failed+=("$name")
 done
 .venv/bin/python -B Benchmarks/results.py "$@"
-[ -z "$failed" ]
+[ ${#failed[@]} -eq 0 ] || fail "these benchmarks failed, see above: ${failed[*]}"
