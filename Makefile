@@ -3,11 +3,11 @@
 PREFIX ?= /usr/local
 DESTDIR ?=
 SUITE ?= bookworm
-# The folder of the tools that demo, run and bench use.
+# The folder of the tools that demo, run and the benchmarks use.
 TGPIPE_BIN ?= $(CURDIR)/.build/release
 SWIFT = scripts/swift.sh
 
-.PHONY: help build deb tarball test test-package chaos conversations check format install uninstall demo run bench deps build-deps clean
+.PHONY: help build deb tarball test test-package chaos conversations check format install uninstall demo run bench bench-quick performance deps build-deps clean
 
 define HELP
 make build       builds the program tgpipe, with a link to it for each tool, in .build/release
@@ -24,7 +24,9 @@ make test-package  tests the Debian package: its services in a booted container,
 make conversations  plays conversations with the bot, and compares what the chats show with Tests/Conversations/golden
 make check       checks formatting, house rules, scripts and schemas
 make format      formats the source code
-make bench       runs the benchmarks
+make bench       runs the benchmarks, and says which figures fall short of their goals; about 15 minutes
+make bench-quick  does so with the ten most telling figures, in two minutes
+make performance  puts the figures of the last make bench into docs/performance.md, and draws its chart
 make chaos       runs the bot over queues with injected failures, for some minutes
 make deps        installs the requirements of building and testing, and nothing else
 make clean       removes everything that was built
@@ -96,6 +98,12 @@ run: build
 
 bench: deps build
 	@TGPIPE_BIN='$(TGPIPE_BIN)' scripts/bench.sh
+
+bench-quick: deps build
+	@TGPIPE_BIN='$(TGPIPE_BIN)' scripts/bench.sh --quick
+
+performance:
+	@.venv/bin/python -B Benchmarks/chart.py
 
 clean:
 	rm -rf .build .deps .venv

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import cryptg
 from bench import MEGABYTE, ROOT, row, scratch
+from results import at_least
 
 PIECE = 16384
 SECONDS = 1.0
@@ -74,9 +75,8 @@ def main() -> None:
             # Alternate, so that disturbances affect all candidates equally, and take the best figure of each.
             figures = [(own(mine), openssl(), peer(other)) for _ in range(ROUNDS)]
             best, limit, theirs = (max(column) for column in zip(*figures, strict=True))
-            row(f"AES-256-IGE, {name}", f"{best:.0f} MB/s", f"openssl speed, CBC {limit:.0f} MB/s", f"{best / limit:.2f} ×",
-                "at least 0.8 ×")  # fmt: skip
-            row("", "", f"cryptg {theirs:.0f} MB/s", f"{best / theirs:.1f} ×")
+            row(f"AES-256-IGE, {name}", best, "MB/s", at_least(0.8, times=True), peer=("openssl speed, CBC", limit))
+            row("  the same", best, "MB/s", peer=("cryptg", theirs))
 
 
 if __name__ == "__main__":

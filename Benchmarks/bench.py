@@ -1,7 +1,9 @@
 """Provides what all benchmarks use: running and measuring programs, and printing one line per figure.
 
 The benchmarks assert nothing. Each line shows the measured figure, that of a peer measured in the same run, their
-ratio, and the target.
+ratio, and the goal. `results.py` keeps the figures.
+
+With TGPIPE_BENCH_QUICK=1, the benchmarks measure less, for a shorter time, and print only the headline figures.
 """
 
 from __future__ import annotations
@@ -17,13 +19,17 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeVar
+
+from results import Goal, Row, file_of
 
 ROOT = Path(__file__).resolve().parents[1]
 TOOLS = Path(os.environ.get("TGPIPE_BIN", ROOT / ".build" / "release")).resolve()
 # The modules of the demo start Redis, the emulator and the bot.
 sys.path.insert(0, str(ROOT / "examples" / "demo"))
 MEGABYTE = 1e6
+QUICK = os.environ.get("TGPIPE_BENCH_QUICK", "") not in ("", "0")
+Size = TypeVar("Size", int, float)
 
 
 def tool(name: str) -> str:
@@ -33,8 +39,37 @@ def tool(name: str) -> str:
     return str(path)
 
 
-def row(what: str, measured: str, peer: str = "", ratio: str = "", wanted: str = "") -> None:
-    print(f"{what:<56}{measured:>20}{peer:>34}{ratio:>9}  {wanted}".rstrip(), flush=True)
+def sized(full: Size, quick: Size) -> Size:
+    """Returns how much to measure: less in a quick run."""
+    return quick if QUICK else full
+
+
+_above: list[str] = []
+
+
+def row(
+    what: str, figure: float | bool, unit: str = "", *goals: Goal, peer: tuple[str, float] | None = None, headline: bool = False
+) -> None:
+    """Prints a figure, and keeps it.
+
+    - Parameter what: the figure's name. One that begins with two spaces continues the name of the last row without them.
+    - Parameter peer: the peer's name, and its figure in the same unit.
+    - Parameter headline: whether a quick run measures it, too.
+    """
+    if QUICK and not headline:
+        return
+    benchmark = Path(sys.argv[0]).stem
+    if not _above:
+        # A run replaces the figures of the one before.
+        file_of(benchmark).unlink(missing_ok=True)
+    if not what.startswith("  "):
+        _above[:] = [what]
+    whole = what if what in _above else f"{_above[0]}: {what.strip()}"
+    name, peer_figure = peer or ("", 0)
+    made = Row(benchmark, whole, figure, unit, goals, name, peer_figure, headline)
+    made.write(file_of(benchmark))
+    verdict = f"{made.goal_text}: {'met' if made.meets else 'NOT MET'}" if made.has_goal else ""
+    print(f"{what:<60} {made.figure_text:>22} {made.peer_text:>42} {made.ratio_text:>17}  {verdict}".rstrip(), flush=True)
 
 
 @contextmanager

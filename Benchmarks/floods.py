@@ -8,8 +8,9 @@ import time
 import uuid
 from typing import Any
 
-from account import emulated
+from accounts import emulated
 from bench import row, scratch, tool
+from results import at_least, at_most
 
 CHAT = -1_000_000_000_501
 ACCOUNTS: list[dict[str, Any]] = [
@@ -46,10 +47,10 @@ def main() -> None:
         history.terminate()
         history.wait()
     others = (sum(flooded[one] for one in OTHERS), sum(free[one] for one in OTHERS))
-    row("calls of the other accounts while two wait, to those before", f"{others[0] / others[1]:.1%}", wanted="at least 95 %")
+    row("calls of the other accounts while two wait, to those before", others[0] / others[1] * 100, "%", at_least(95))
     waiting = (sum(flooded[one] for one in WAITING), sum(free[one] for one in WAITING))
-    row("  calls of the two that wait now and then", f"{waiting[0] / waiting[1]:.1%}")
-    row("  calls before a wait was over", f"{told['early_calls']} of {told['refusals']} waits", wanted="0")
+    row("  calls of the two that wait now and then", waiting[0] / waiting[1] * 100, "%")
+    row(f"  calls before one of {told['refusals']:,} waits was over", told["early_calls"], "", at_most(0))
 
 
 def calls(emulator: Any) -> dict[int, int]:

@@ -1,7 +1,7 @@
 """Measures the memory of the whole idle media bot, its private Redis included.
 
-The shells of media-bot.sh are included. The proportional set size counts a page that several processes share once, divided among them. The emulator of Telegram
-is not part of the bot, and is not counted.
+The shells of media-bot.sh are included. The proportional set size counts a page that several processes share once, divided among them. The
+emulator of Telegram is not part of the bot, and is not counted.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from pathlib import Path
 
 from bench import MEGABYTE, ROOT, TOOLS, row, tool
 from chat import Person, wait_until
+from results import at_most
 from services import Services
 
 STAGES = ["tg-listen", "tg-gate", "ratelimit", "ev-route", "media-fetch", "blob-put", "tg-send"]
 START_SECONDS = 30
 IDLE_SECONDS = 5
-TARGET_MEGABYTES = 60
 
 
 def proportional_bytes(pid: int) -> int:
@@ -37,10 +37,10 @@ def pids(run: Path) -> dict[str, int]:
     return found
 
 
-def shells(leader: int, stages: set[int]) -> list[int]:
-    """Returns the processes in the session of media-bot.sh that are not stages."""
-    listing = subprocess.run(["ps", "-s", str(leader), "-o", "pid="], capture_output=True, text=True, check=True).stdout
-    return [pid for pid in map(int, listing.split()) if pid not in stages]
+def processes(leader: int) -> list[tuple[int, str]]:
+    """Returns the processes in the session of media-bot.sh, with their names."""
+    listing = subprocess.run(["ps", "-s", str(leader), "-o", "pid=,comm="], capture_output=True, text=True, check=True).stdout
+    return [(int(pid), name) for pid, name in (line.split(maxsplit=1) for line in listing.splitlines())]
 
 
 def private_redis(state: Path) -> int:
@@ -74,18 +74,15 @@ def main() -> None:
             wait_until(lambda: private_redis(services.state) > 0, START_SECONDS)
             time.sleep(IDLE_SECONDS)
             server = private_redis(services.state)
-            found = pids(run) | ({"redis-server": server} if server else {})
-            if bot.poll() is not None or len(found) != len(STAGES) + 1:
-                sys.exit(f"error: not every process of the bot runs, only {', '.join(found)}:\n{services.log.read_text()}")
-            total = 0
-            for name, pid in found.items():
-                size = proportional_bytes(pid)
-                total += size
-                row(f"{name}, proportional set size when idle", f"{size / MEGABYTE:.1f} MB")
-            size = sum(proportional_bytes(pid) for pid in shells(bot.pid, set(found.values())))
-            total += size
-            row("the shells of media-bot.sh, proportional set size", f"{size / MEGABYTE:.1f} MB")
-            row("the whole idle media bot", f"{total / MEGABYTE:.1f} MB", wanted=f"at most {TARGET_MEGABYTES} MB")
+            if bot.poll() is not None or not server:
+                sys.exit(f"error: not every process of the bot runs:\n{services.log.read_text()}")
+            sizes = {"redis-server": proportional_bytes(server)}
+            for pid, name in processes(bot.pid):
+                if pid != server:
+                    sizes[name] = sizes.get(name, 0) + proportional_bytes(pid)
+            row("the whole idle media bot, its private Redis included", sum(sizes.values()) / MEGABYTE, "MB", at_most(50))
+            for name, size in sizes.items():
+                row(f"  {name}", size / MEGABYTE, "MB")
         finally:
             bot.send_signal(signal.SIGINT)
             try:

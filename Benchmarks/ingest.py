@@ -17,9 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from account import Emulator, emulated
+from accounts import Emulator, emulated
 from bench import TOOLS, row, scratch, tool
 from postgres import Postgres, postgres
+from results import Goal, at_least, at_most
 
 MESSAGES = int(os.environ.get("TGPIPE_BENCH_MESSAGES", "200000"))
 PEER_MESSAGES = min(int(os.environ.get("TGPIPE_BENCH_PEER_MESSAGES", "20000")), MESSAGES)
@@ -56,10 +57,6 @@ class Run:
     def microseconds(self) -> float:
         """The processor time of the programs per message, without servers."""
         return self.processor_seconds / self.messages * 1e6
-
-    def __str__(self) -> str:
-        return f"{self.rate:,.0f}/s, {self.microseconds:.1f} µs"
-
 
 def run(*commands: list[str], messages: int, stdin: Path | None = None, stdout: Path | None = None, **more: Any) -> Run:
     """Runs a pipeline to its end."""
@@ -155,9 +152,8 @@ class Bench:
         self._set_floods(False)
         return done
 
-    def early_calls(self) -> str:
-        told = self._emulator.control("/floods")
-        return f"{told['early_calls']} of {told['refusals']} waits"
+    def floods(self) -> Json:
+        return self._emulator.control("/floods")
 
     def is_complete(self, database: str) -> bool:
         return self._server.digest(STORED, database) == self._emulator.rows_digest(CHAT)
@@ -184,53 +180,58 @@ class Bench:
 
 def measure_peers(bench: Bench) -> None:
     bench.make_events()
-    row("Telethon + asyncpg, 8 sessions, a page at a time", str(bench.telethon(floods=False)))
-    row("  the same, with floods", str(bench.telethon(floods=True)))
+    tell("Telethon + asyncpg, 8 sessions, a page at a time", bench.telethon(floods=False))
+    tell("Telethon + asyncpg, with floods", bench.telethon(floods=True))
     for name, done in bench.loading_peers().items():
-        row(f"{_TITLES[name]}, from a file", str(done))
+        tell(f"{_TITLES[name]}, from a file", done)
+
+
+def tell(what: str, done: Run) -> None:
+    row(what, done.rate * 60, "messages/min")
+    row("  processor time for a message", done.microseconds, "µs")
 
 
 def measure(bench: Bench, server: Postgres, folder: Path) -> None:
     own = bench.whole(server.create("own"), floods=True)
-    early, is_complete = bench.early_calls(), bench.is_complete("own")
-    other = bench.telethon(floods=True)
-    compare(f"{own.messages:,} messages, 8 accounts, floods", own, "Telethon + asyncpg", other, "1,000,000 a minute, 5 ×")
-    row("  stored as the emulator holds them", "yes" if is_complete else "NO", wanted="yes")
-    row("  calls before a wait was over", early, wanted="0")
+    told, is_complete = bench.floods(), bench.is_complete("own")
+    other, name = bench.telethon(floods=True), "Telethon + asyncpg"
+    compare(
+        f"{own.messages:,} messages, 8 accounts, floods", own, name, other, at_least(1_000_000), at_least(5, times=True)
+    )
+    row("  stored as the emulator holds them", is_complete)
+    row(f"  calls before one of {told['refusals']:,} waits was over", told["early_calls"], "", at_most(0))
     quick, other = bench.whole(server.create("own"), floods=False), bench.telethon(floods=False)
-    compare("  without floods", quick, "Telethon + asyncpg", other)
-    row("  processor time, tg-history and msg-store", f"{quick.microseconds:.1f} µs",
-        f"Telethon + asyncpg {other.microseconds:.0f} µs", f"{other.microseconds / quick.microseconds:.1f} ×",
-        "12 µs, 10 ×")  # fmt: skip
-    row("  most memory of a tool", f"{max(own.megabytes, quick.megabytes):.1f} MB", f"{other.megabytes:.0f} MB", wanted="32 MB")
-    row("tg-history alone, to a file", str(bench.record()))
+    compare("  without floods", quick, name, other)
+    row(
+        "  processor time of tg-history and msg-store for a message", quick.microseconds, "µs", at_most(12), at_least(10, times=True),
+        peer=(name, other.microseconds),
+    )  # fmt: skip
+    row("  most memory of a tool", max(own.megabytes, quick.megabytes), "MB", at_most(32), peer=(name, other.megabytes))
+    tell("tg-history alone, to a file", bench.record())
     measure_loading(bench, server, folder)
 
 
-def compare(what: str, own: Run, name: str, other: Run, wanted: str = "") -> None:
-    row(what, f"{own.rate * 60:,.0f}/min", f"{name} {other.rate * 60:,.0f}/min", f"{own.rate / other.rate:.1f} ×", wanted)
-
-
-def compare_memory(own: Run, name: str, other: Run) -> None:
-    row("  most memory", f"{own.megabytes:.1f} MB", f"{name} {other.megabytes:.0f} MB", f"{other.megabytes / own.megabytes:.1f} ×",
-        "32 MB")  # fmt: skip
+def compare(what: str, own: Run, name: str, other: Run, *goals: Goal) -> None:
+    row(what, own.rate * 60, "messages/min", *goals, peer=(name, other.rate * 60))
 
 
 def measure_loading(bench: Bench, server: Postgres, folder: Path) -> None:
     peers = bench.loading_peers()
-    for form, wanted in (("text", "2,500,000"), ("zstd", "4,000,000"), ("jsonb", "1,200,000"), ("none", "")):
+    for form, wanted in (("text", 2_500_000), ("zstd", 4_000_000), ("jsonb", 1_200_000), ("none", 0)):
         before = server.processor_seconds()
         done = bench.load(server.create("own"), "--raw", form)
         spent = (server.processor_seconds() - before) / done.messages * 1e6
         # Packed messages are compared with those of the other programs, which do not pack.
         copied = "text" if form == "zstd" else form
-        compare(f"msg-store load, from a file, --raw {form}", done, _TITLES[copied], peers[copied],
-            f"{wanted} a minute, 1.5 ×" if wanted else "1.5 ×")  # fmt: skip
+        goals = [at_least(wanted)] if wanted else []
+        compare(
+            f"msg-store load, from a file, --raw {form}", done, _TITLES[copied], peers[copied], *goals, at_least(1.5, times=True)
+        )
         compare("  against COPY and INSERT … ON CONFLICT", done, "asyncpg", peers["upsert"])
-        compare("  against a row at a time", done, "SQLAlchemy", peers["rows"], "20 ×")
-        row("  processor time, without and with the server", f"{done.microseconds:.1f} and {done.microseconds + spent:.1f} µs",
-            f"asyncpg {peers[copied].microseconds:.1f} µs", f"{peers[copied].microseconds / done.microseconds:.1f} ×")  # fmt: skip
-        compare_memory(done, "asyncpg", peers[copied])
+        compare("  against a row at a time", done, "SQLAlchemy", peers["rows"], at_least(20, times=True))
+        row("  processor time for a message", done.microseconds, "µs", peer=("asyncpg", peers[copied].microseconds))
+        row("  processor time for a message, with the server", done.microseconds + spent, "µs")
+        row("  most memory", done.megabytes, "MB", at_most(32), peer=("asyncpg", peers[copied].megabytes))
     database = server.create("own")
     bench.load(database)
     rows = "SELECT sum(('x' || substr(md5(xmin::text || message_id), 1, 15))::bit(60)::bigint) FROM messages"
@@ -238,13 +239,13 @@ def measure_loading(bench: Bench, server: Postgres, folder: Path) -> None:
     versions, written = server.sql(rows, "own"), server.wal_bytes()
     again = bench.load(database)
     written = server.wal_bytes() - written
-    row("the same again, nothing changed", f"{again.rate * 60:,.0f}/min")
-    row("  log written", f"{written / again.messages:.1f} B/row", wanted="5 B/row")
-    row("  rows keep their versions", "yes" if server.sql(rows, "own") == versions else "NO", wanted="yes")
+    row("msg-store load of stored messages, nothing changed", again.rate * 60, "messages/min")
+    row("  bytes of log for a message", written / again.messages, "bytes", at_most(5))
+    row("  rows keep their versions", server.sql(rows, "own") == versions)
     done = bench.load(str(folder / "archive.sqlite"))
-    row("msg-store load, from a file, SQLite", f"{done.rate:,.0f}/s", wanted="100,000/s")
-    row("  processor time", f"{done.microseconds:.1f} µs")
-    row("  most memory", f"{done.megabytes:.1f} MB", wanted="32 MB")
+    row("msg-store load, from a file, SQLite", done.rate, "messages/s", at_least(100_000))
+    row("  processor time for a message", done.microseconds, "µs")
+    row("  most memory", done.megabytes, "MB", at_most(32))
 
 
 _TITLES = {

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from bench import ROOT, TOOLS, row
+from results import at_most
 
 RUNS = 15
 
@@ -24,7 +25,8 @@ def main() -> None:
     for program, *arguments in ((ROOT / ".venv" / "bin" / "yt-dlp", "--version"), (Path("/usr/bin/true"),)):
         free, jailed = compared(Path(program), *map(str, arguments))
         what = " ".join([Path(program).name, *map(str, arguments)])
-        row(f"{what}, in the jail", f"{jailed:.1f} ms", f"without it {free:.1f} ms", f"{jailed / free:.2f} ×", f"30 ms more at most: {jailed - free:+.1f} ms")
+        row(f"{what}, in the jail", jailed, "ms", peer=("without it", free))
+        row("  what the jail adds", jailed - free, "ms", at_most(30))
 
 
 if __name__ == "__main__":

@@ -12,8 +12,9 @@ import sys
 import time
 from collections.abc import Callable
 
-from bench import TOOLS, row, running, tool
+from bench import QUICK, TOOLS, row, running, tool
 from chat import Person, Telegram
+from results import at_most
 from services import TOKEN, Services
 
 EVENTS = 300
@@ -25,18 +26,24 @@ def main() -> None:
     with Services(TOOLS, admin_id=ADMIN.id) as services:
         services.start()
         environment = os.environ | services.environment() | {"TGPIPE_LOG": "error"}
-        limit = f"{tool('ratelimit')} -m 'commands.media.#' -n 5 -w 60s"
-        stages = f"{tool('tg-gate')} | {limit} | {tool('ev-route')} -o 'commands.media.#=-'"
+        stages = f"{gated()} | {tool('ev-route')} -o 'commands.media.#=-'"
         own = through(stages, environment, raw_event)
         peer = through("cat | cat | cat", environment, raw_event)
         row(
-            "latency of tg-gate | ratelimit | ev-route", f"median {own.median:.2f} ms", f"cat | cat | cat {peer.median:.2f} ms",
-            f"{own.median / peer.median:.0f} ×", "under 5 ms",
+            "latency of tg-gate | ratelimit | ev-route", own.median, "ms", at_most(0.4), peer=("cat | cat | cat", peer.median),
+            headline=True,
         )  # fmt: skip
-        row("  99th percentile", f"{own.slow:.2f} ms", f"cat | cat | cat {peer.slow:.2f} ms")
+        row("  99th percentile", own.slow, "ms", peer=("cat | cat | cat", peer.slow))
+        if QUICK:
+            return
         listening = from_delivery(f"{tool('tg-listen')} --bot | {stages}", environment, services)
-        row("from a delivered update to its routed command", f"median {listening.median:.2f} ms", wanted="under 5 ms")
-        row("  99th percentile", f"{listening.slow:.2f} ms")
+        row("from a delivered update to its routed command", listening.median, "ms", at_most(5))
+        row("  99th percentile", listening.slow, "ms")
+
+
+def gated() -> str:
+    """Returns a pipeline that lets the admin's commands through: no limit holds for an admin."""
+    return f"{tool('tg-gate')} | {tool('ratelimit')} -m 'commands.media.#' -n 5 -w 60s"
 
 
 class Times:

@@ -22,6 +22,7 @@ from pathlib import Path
 
 import rotel
 from bench import row, running, scratch, tool
+from results import at_least, at_most
 
 LINES = 1_000_000
 REQUESTS = 50_000
@@ -137,14 +138,12 @@ def ingest(folder: Path, files: list[Path], size: int, environment: dict[str, st
     python(folder / "python.sqlite", files)
     peer = time.perf_counter() - start
     row(
-        f"ev-log run, {LINES:,} lines of {size // LINES} bytes in {WRITERS} files", f"{LINES / own:,.0f} lines/s",
-        f"json and sqlite3.executemany {LINES / peer:,.0f} lines/s", f"{peer / own:.2f} ×", "at least 0.7 × the speed",
+        f"ev-log run, {LINES:,} lines of {size // LINES} bytes in {WRITERS} files", LINES / own, "lines/s", at_least(0.7, times=True),
+        peer=("json and sqlite3.executemany", LINES / peer),
     )  # fmt: skip
     if os.getuid() == 0:
-        lines = journald(folder, files)
-        speed = LINES / own
-        row("  the same", f"{speed:,.0f} lines/s", f"journald {lines:,.0f} lines/s", f"{speed / lines:.1f} ×", "at least 3 ×")
-    row("  written a byte of log", f"{written / size:.1f} bytes", wanted="at most 5")
+        row("  the same", LINES / own, "lines/s", at_least(3, times=True), peer=("journald", journald(folder, files)))
+    row("  written a byte of log", written / size, "bytes", at_most(5))
 
 
 def journald(folder: Path, files: list[Path]) -> float:
@@ -214,15 +213,12 @@ def find(folder: Path, files: list[Path], wanted: str, environment: dict[str, st
     jq = seconds(["jq", "-c", f'select(.correlation_id == "{wanted}")', *names], None, other)
     assert sorted(own_output.read_text().splitlines()) == sorted(other.read_text().splitlines())
     grep = median(lambda: seconds(["grep", "-hF", wanted, *names]), 5)
-    row(
-        f"ev-log show --correlation in {LINES:,} lines", f"{own * 1000:.0f} ms", f"jq {jq:.2f} s", f"{jq / own:.0f} ×",
-        "at least 50 × faster",
-    )  # fmt: skip
-    row("  the same", f"{own * 1000:.0f} ms", f"grep -F {grep * 1000:.0f} ms", f"{grep / own:.1f} ×", "at least 2 × faster")
+    milliseconds = own * 1000
+    row(f"ev-log show --correlation in {LINES:,} lines", milliseconds, "ms", at_least(50, times=True), peer=("jq", jq * 1000))
+    row("  the same", milliseconds, "ms", at_least(2, times=True), peer=("grep -F", grep * 1000))
     if shutil.which("lnav"):
         command = ["lnav", "-n", "-c", f":filter-in {wanted}", *names]
-        lnav = seconds(command)
-        row("  the same", f"{own * 1000:.0f} ms", f"lnav {lnav:.2f} s", f"{lnav / own:.0f} ×", "at least 50 × faster")
+        row("  the same", milliseconds, "ms", at_least(50, times=True), peer=("lnav", seconds(command) * 1000))
 
 
 def export(folder: Path, environment: dict[str, str]) -> None:
@@ -257,15 +253,14 @@ def export(folder: Path, environment: dict[str, str]) -> None:
         own = median(all_again, 5)
         peer = median(lambda: sdk_export(f"{url}/v1/traces"), 3)
     row(
-        f"ev-log export, {SPANS:,} spans to rotel", f"{SPANS / own:,.0f} spans/s", f"Python's SDK {SPANS / peer:,.0f} spans/s",
-        f"{peer / own:.1f} ×", "at least 3 ×",
+        f"ev-log export, {SPANS:,} spans to rotel", SPANS / own, "spans/s", at_least(3, times=True),
+        peer=("OpenTelemetry's SDK for Python", SPANS / peer),
     )  # fmt: skip
 
 
 def sdk_export(url: str) -> float:
     """Return how long the exporter of the SDK takes for spans that are there already."""
-    # A process of its own: beside this file is a queue.py, which the SDK would import in place of Python's module.
-    command = [sys.executable, "-P", "-c", SDK, url, str(SPANS), str(BATCH)]
+    command = [sys.executable, "-c", SDK, url, str(SPANS), str(BATCH)]
     return float(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
 
 
@@ -297,17 +292,13 @@ def stage(folder: Path) -> None:
     on = median(lambda: seconds(command, {**environment, "TGPIPE_LOG_DIR": str(folder / "on")}), 5)
     off = median(lambda: seconds(command, {**environment, "TGPIPE_LOG_DIR": ""}), 5)
     row(
-        f"ev-route with traces, {EVENTS:,} events", f"{on * 1000:.0f} ms", f"without {off * 1000:.0f} ms",
-        f"{off / on:.2f} ×", "at least 0.85 × the speed",
-    )  # fmt: skip
+        f"ev-route with traces, {EVENTS:,} events", EVENTS / on, "events/s", at_least(0.85, times=True), peer=("without", EVENTS / off)
+    )
     logs = folder / "on"
     keeper = [tool("ev-log"), "run", "--log-dir", str(logs), "--store", str(folder / "kept")]
     with running(keeper, stderr=subprocess.DEVNULL, env={**environment, "TGPIPE_LOG_DIR": ""}):
         kept = median(lambda: seconds(command, {**environment, "TGPIPE_LOG_DIR": str(logs)}), 5)
-    row(
-        "  the same while ev-log run is stopped", f"{on * 1000:.0f} ms", f"running {kept * 1000:.0f} ms", f"{kept / on:.2f} ×",
-        "at least 0.97 × the speed",
-    )  # fmt: skip
+    row("  while ev-log run is stopped", EVENTS / on, "events/s", at_least(0.97, times=True), peer=("while it runs", EVENTS / kept))
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import MEGABYTE, ROOT, Measured, measure, medians, redis, row, scratch, tool, touch_memory
+from results import at_least, at_most
 
 sys.path.insert(0, str(ROOT / "Tests" / "Chaos"))
 
@@ -87,11 +88,9 @@ def compare(endpoint: str, file: Path, socket: Path) -> None:
     staged, single, other = medians(RUNS, stage, alone, peer)
     # The time that boto3 takes to start is subtracted.
     rates = [SIZE / MEGABYTE / seconds for seconds in (staged.seconds, single.seconds, other.seconds - starting)]
-    boto3 = f"boto3 {rates[2]:.0f} MB/s"
-    row("blob-put, 500 MB", f"{rates[0]:.0f} MB/s", boto3, f"{rates[0] / rates[2]:.2f} ×", "at least 1.5 ×")
-    row("  with --file, which hashes the file first", f"{rates[1]:.0f} MB/s", boto3, f"{rates[1] / rates[2]:.2f} ×")
-    memory = max(staged.megabytes, single.megabytes)
-    row("blob-put, memory", f"{memory:.1f} MB", f"boto3 {other.megabytes:.1f} MB", wanted="under 60 MB")
+    row("blob-put, 500 MB", rates[0], "MB/s", at_least(1.5, times=True), peer=("boto3", rates[2]))
+    row("  with --file, which hashes the file first", rates[1], "MB/s", peer=("boto3", rates[2]))
+    row("  peak memory", max(staged.megabytes, single.megabytes), "MB", at_most(60), peer=("boto3", other.megabytes))
 
 
 def fetched_event(path: Path, sha256: str) -> dict[str, Any]:

@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 
 from bench import MEGABYTE, memory, row, scratch, tool
+from results import at_least
 
 EVENTS = int(os.environ.get("TGPIPE_SPOOL_EVENTS", "1000000"))
 CORRELATION = "0192f0c1-2345-7abc-9def-0123456789ab"
@@ -28,6 +29,7 @@ def main() -> None:
         write_events(halves[1], range(EVENTS // 2, EVENTS))
         size = sum(half.stat().st_size for half in halves)
         route = [tool("ev-route"), "--overflow", "spool", "--spool-size", "8G", "--spool", str(folder / "spool"), "-o", f"#={fifo}"]
+        os.environ["TGPIPE_LOG"] = "warning"
         seconds = most = 0.0
         for half in halves:
             process, taken, megabytes = spooled(route, half, folder / "spool")
@@ -44,12 +46,12 @@ def main() -> None:
         same = digest(out.read_bytes()) == digest(whole.stdout) and last.returncode == 0
         copied = copy(halves[0], folder / "copy")
         row(
-            f"{EVENTS:,} events of {size // EVENTS} bytes into a spool, no reader", f"{size / seconds / MEGABYTE:,.0f} MB/s",
-            f"cat | cat > file {halves[0].stat().st_size / copied / MEGABYTE:,.0f} MB/s", wanted="at least 300 MB/s",
+            f"{EVENTS:,} events of {size // EVENTS} bytes into a spool, no reader", size / seconds / MEGABYTE, "MB/s", at_least(300),
+            peer=("cat | cat > file", halves[0].stat().st_size / copied / MEGABYTE),
         )  # fmt: skip
-        row("  out of the spool, after the reader has returned", f"{size / back / MEGABYTE:,.0f} MB/s")
-        row("  peak memory", f"{most:.0f} MB")
-        row("  each event once, in order, after two SIGKILLs", "yes" if same else "NO", wanted="yes")
+        row("  out of the spool, after the reader has returned", size / back / MEGABYTE, "MB/s")
+        row("  peak memory", most, "MB")
+        row("  each event once, in order, after two SIGKILLs", same)
         if not same:
             sys.exit("error: the events read from the spool differ from those written to it")
 

@@ -9,8 +9,10 @@ import sys
 import time
 
 from bench import TOOLS, memory, row, running, tool
+from results import at_most
 from services import Services
 
+# The stages of the media bot, with what they need to wait for input.
 ARGUMENTS: dict[str, list[str]] = {
     "tg-listen": [], "tg-gate": ["--admin", "42"], "ratelimit": ["--limit", "5"], "ev-route": ["--output", "#=-"],
     "ev-queue": ["work", "start", "--", "cat"], "media-fetch": [], "blob-put": [], "tg-send": [],
@@ -31,9 +33,9 @@ def starting(command: list[str], environment: dict[str, str] | None = None) -> f
 
 def main() -> None:
     python = starting([sys.executable, "-c", "import asyncio, json, urllib.request"])
-    for name in ARGUMENTS:
+    for name in subprocess.run([tool("tgpipe"), "--tools"], stdout=subprocess.PIPE, check=True, text=True).stdout.split():
         own = starting([tool(name), "--version"])
-        row(f"{name} --version", f"{own:.1f} ms", f"python with asyncio {python:.1f} ms", f"{own / python:.2f} ×", "under 25 ms")
+        row(f"{name} --version", own, "ms", at_most(6), peer=("python with asyncio", python))
     with Services(TOOLS, admin_id=42) as services:
         services.start()
         environment = os.environ | services.environment() | {"TGPIPE_LOG": "error"}
@@ -42,7 +44,7 @@ def main() -> None:
                 time.sleep(IDLE_SECONDS)
                 if process.poll() is not None:
                     sys.exit(f"error: {name} did not wait for input")
-                row(f"{name}, memory when idle", f"{memory(process.pid, 'VmRSS'):.1f} MB", wanted="under 25 MB")
+                row(f"{name}, memory when idle", memory(process.pid, "VmRSS"), "MB", at_most(25))
 
 
 if __name__ == "__main__":

@@ -10,16 +10,14 @@ import sys
 import time
 from pathlib import Path
 
-from account import Emulator, Json, emulated
-from bench import MEGABYTE, row, scratch, tool
-from telethon import TelegramClient
-from telethon.crypto import AuthKey, rsa
-from telethon.network import ConnectionTcpAbridged
-from telethon.sessions import MemorySession
+from accounts import Emulator, Json, emulated
+from bench import MEGABYTE, row, scratch, sized, tool
+from results import at_least, at_most
+from telethon_client import telethon_client
 
-SIZE = 200_000_000
+SIZE = sized(200_000_000, 50_000_000)
 SMALL = 3_000_000
-RUNS = 3
+RUNS = sized(3, 1)
 
 
 def main() -> None:
@@ -38,16 +36,16 @@ def main() -> None:
 
 
 def report(own: list[Json], peer: list[Json]) -> None:
-    for way, name in (("up", "upload"), ("down", "download")):
-        mine, other = (min(run[way]["seconds"] for run in runs) for runs in (own, peer))
+    for way, name, times, share in (("up", "upload", 1, ()), ("down", "download", 3, (at_most(0.4, times=True),))):
+        mine, other = (SIZE / MEGABYTE / min(run[way]["seconds"] for run in runs) for runs in (own, peer))
         row(
-            f"{name}, {SIZE // 1_000_000} MB", f"{SIZE / MEGABYTE / mine:.0f} MB/s",
-            f"Telethon, cryptg {SIZE / MEGABYTE / other:.0f} MB/s", f"{other / mine:.2f} ×", "at least 1 ×",
+            f"{name} as an account, {SIZE / MEGABYTE:.0f} MB", mine, "MB/s", at_least(times, times=True),
+            peer=("Telethon, cryptg", other), headline=way == "down",
         )  # fmt: skip
         mine, other = (min(run[way]["cpu"] for run in runs) for runs in (own, peer))
-        row(f"  {name}, processor time of the client", f"{mine:.2f} s", f"{other:.2f} s", f"{mine / other:.2f} ×")
+        row("  processor time of the client", mine, "s", *share, peer=("Telethon, cryptg", other))
     mine, other = (min(run["up"]["cpu"] + run["down"]["cpu"] for run in runs) for runs in (own, peer))
-    row("  both, processor time of the client", f"{mine:.2f} s", f"{other:.2f} s", f"{mine / other:.2f} ×", "at most 0.2 ×")
+    row("upload and download, processor time of the client", mine, "s", at_most(0.2, times=True), peer=("Telethon, cryptg", other))
 
 
 def ours(folder: Path, emulator: Emulator, small: Path, source: Path, number: int) -> Json:
@@ -64,15 +62,8 @@ def theirs(folder: Path, emulator: Emulator, small: Path, source: Path, _: int) 
 
 
 async def telethon(folder: Path, emulator: Emulator, small: Path, source: Path) -> Json:
-    rsa.add_key(emulator.about["public_key"], old=False)
-    session = MemorySession()
-    session.set_dc(2, *emulator.address(2))
-    session.auth_key = AuthKey(emulator.key())
-    client = TelegramClient(
-        session, emulator.about["api_id"], emulator.about["api_hash"], connection=ConnectionTcpAbridged
-    )
     copy = folder / "copy.bin"
-    async with client:
+    async with telethon_client(emulator) as client:
         message = await client.send_file("me", str(small), force_document=True)
         await client.download_media(message, str(copy))
         copy.unlink()

@@ -64,6 +64,9 @@ done
 note "schemas"
 .venv/bin/python -B Tests/schemas/validate.py --self-check || failed=yes
 
+note "places of the figures in docs/performance.md"
+.venv/bin/python -B Benchmarks/chart.py --check || failed=yes
+
 version=$(sed -n 's/.*tgpipeVersion = "\(.*\)"/\1/p' Sources/Base/System/Version.swift)
 grep -q "^## $version (20[0-9-]*)$" CHANGELOG.md ||
     { printf 'error: %s\n' "CHANGELOG.md has no section of version $version with its date" >&2; failed=yes; }

@@ -23,6 +23,7 @@ from servers import S3
 sys.path.append(str(Path(__file__).resolve().parents[2] / "Benchmarks"))
 
 from bench import MEGABYTE, ROOT, memory, padded_clip, read_line, redis, row, running, scratch, tool  # noqa: E402
+from results import at_least, at_most  # noqa: E402
 
 SIZE = int(os.environ.get("TGPIPE_BENCH_BYTES", 2_000_000_000))
 RATE = SIZE // 60
@@ -126,12 +127,12 @@ def main() -> None:
         site, peak = SIZE / RATE, max(first.peak_megabytes, second.peak_megabytes)
         growth = peak - idle
         disk = max(first.disk_bytes, second.disk_bytes)
-        row("time of the second worker", f"{seconds:.0f} s", f"the site needs {site:.0f} s", f"{site / seconds:.2f} ×")
-        row("most memory", f"{peak:.1f} MB", f"an idle one has {idle:.1f} MB")
-        row("memory that the file takes", f"{growth:.1f} MB", wanted="under 16 MB")
-        row("most bytes on the disk", f"{disk}", f"the file has {SIZE / MEGABYTE:.0f} MB", wanted="under 10000")
-        row("uploads left when the first one was killed", f"{left}", wanted="1")
-        row("objects and uploads left at the end, beside the one", f"{left_at_end}", wanted="0")
+        row("time of the second worker", seconds, "s", peer=("the site alone", site))
+        row("most memory", peak, "MB", peer=("an idle one", idle))
+        row("memory that the file takes", growth, "MB", at_most(16))
+        row(f"most bytes on the disk, for a file of {SIZE / MEGABYTE:,.0f} MB", disk, "bytes", at_most(10_000))
+        row("uploads left when the first one was killed", left, "", at_least(1), at_most(1))
+        row("objects and uploads left at the end, beside the one", left_at_end, "", at_most(0))
         if left_at_end != 0 or left != 1 or disk > 10_000 or growth > 16:
             sys.exit("error: not as it should be: see above")
 

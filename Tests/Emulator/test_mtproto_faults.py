@@ -38,6 +38,22 @@ def test_conversations_survive_unusual_server_behaviour(telegram: Telegram, habi
     assert [m["message"]["text"] for m in telegram.chat(77)[8:]] == [f"out {n}" for n in range(8)]
 
 
+def test_a_repeated_call_gets_the_same_answer_unlogged(telegram: Telegram) -> None:
+    async def work() -> None:
+        async with telethon_as(telegram) as client:
+            first = await client(functions.help.GetNearestDcRequest())
+            telegram.mtproto("habits", {"repeat_answers": True})
+            for _ in range(3):
+                assert await client(functions.help.GetNearestDcRequest()) == first
+            assert len(telegram.calls("help.getNearestDc")) == 2
+            assert [user.id for user in await client(ME)] == [42]
+            telegram.mtproto("habits", {"repeat_answers": False})
+            assert await client(functions.help.GetNearestDcRequest()) == first
+            assert len(telegram.calls("help.getNearestDc")) == 3
+
+    run(work)
+
+
 def test_dropped_connections_lose_nothing(telegram: Telegram) -> None:
     async def work() -> None:
         async with telethon_as(telegram, request_retries=1) as client:

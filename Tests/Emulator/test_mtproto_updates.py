@@ -164,3 +164,25 @@ def test_windows_into_a_history(telegram: Telegram) -> None:
             assert await window(0, 0, 9, offset_date=oldest + timedelta(minutes=2)) == [2, 1]
 
     run(work)
+
+
+def test_held_updates_arrive_together_when_they_are_released(telegram: Telegram) -> None:
+    async def work() -> None:
+        async with telethon_as(telegram) as client:
+            heard = listening(client)
+            telegram.writes("before")
+            assert await texts(heard, 1) == ["before"]
+            differences = len(telegram.calls("updates.getDifference"))
+            telegram.mtproto("hold", {"account": 42, "together": 3})
+            for n in range(7):
+                telegram.writes(f"held {n}")
+            await asyncio.sleep(1)
+            assert heard.empty()
+            assert telegram.mtproto("release", {"account": 42}) == {"released": 7}
+            assert sorted(await texts(heard, 7)) == [f"held {n}" for n in range(7)]
+            assert len(telegram.calls("updates.getDifference")) == differences
+            assert telegram.mtproto("release", {"account": 42}) == {"released": 0}
+            telegram.writes("after")
+            assert await texts(heard, 1) == ["after"]
+
+    run(work)

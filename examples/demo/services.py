@@ -109,10 +109,10 @@ class Services:
             "PATH": f"{Path(sys.executable).parent}:{os.environ.get('PATH', os.defpath)}",
         }  # fmt: skip
 
-    def start_bot(self, **more: str) -> subprocess.Popen[bytes]:
-        """Starts examples/media-bot.sh. `more` contains additional environment variables."""
+    def start_bot(self, script: str = "media-bot.sh", **more: str) -> subprocess.Popen[bytes]:
+        """Starts a script of examples/ that runs the bot. `more` contains additional environment variables."""
         environment = self.environment() | more
-        self._bot = self._spawn(str(ROOT / "examples" / "media-bot.sh"), stderr=self.log.open("wb"), env=environment)
+        self._bot = self._spawn(str(ROOT / "examples" / script), stderr=self.log.open("wb"), env=environment)
         return self._bot
 
     def end_bot(self) -> int | None:

@@ -36,6 +36,8 @@ _FAULT = {
 _FLOODS = {
     "methods": list, "share": (int, float), "every": int, "shortest": int, "longest": int, "seed": int, "accounts": list,
 }  # fmt: skip
+# So that a message stays far below the size of a container.
+MAX_TOGETHER = 1000
 
 
 def identity_from(order: Json, core: Core) -> Identity:
@@ -151,6 +153,18 @@ class Control:
         self._core.clock.skew = float(order["skew"])
         return {"now": self._core.clock.now()}
 
+    async def hold(self, request: web.Request) -> Answer:
+        order = await read_order(request, {"account": object, "together": int}, "account")
+        together = order.get("together", 1)
+        if not 1 <= together <= MAX_TOGETHER:
+            raise ControlError(f"together must be 1 to {MAX_TOGETHER}")
+        self._core.feed.hold(self._core.directory.named(order["account"]), together)
+        return {"ok": True}
+
+    async def release(self, request: web.Request) -> Answer:
+        order = await read_order(request, {"account": object}, "account")
+        return {"released": self._core.feed.release(self._core.directory.named(order["account"]))}
+
     async def drop(self, request: web.Request) -> Answer:
         order = await read_order(request, {"account": object, "dc": int})
         account = self._account(order.get("account"))
@@ -230,7 +244,8 @@ def routes(servers: Servers) -> list[Route]:
         ("POST", "/limits", control.limits), ("POST", "/floods", control.floods),
         ("GET", "/floods", control.flood_report), ("DELETE", "/floods", control.clear_floods),
         ("POST", "/hostile", control.hostile), ("GET", "/hostile", control.pending_hostility),
-        ("POST", "/clock", control.clock), ("POST", "/drop", control.drop), ("POST", "/forget", control.forget),
+        ("POST", "/clock", control.clock), ("POST", "/hold", control.hold), ("POST", "/release", control.release),
+        ("POST", "/drop", control.drop), ("POST", "/forget", control.forget),
         ("POST", "/revoke", control.revoke), ("POST", "/expire", control.expire),
         ("POST", "/lose_parts", control.lose_parts), ("POST", "/accept_login", control.accept_login),
         ("GET", "/log", control.log), ("DELETE", "/log", control.clear_log), *acting.routes(),

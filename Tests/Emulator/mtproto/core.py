@@ -62,6 +62,8 @@ class Core:
     login_tokens: dict[bytes, LoginToken] = field(default_factory=dict)
     exported: dict[bytes, tuple[int, int]] = field(default_factory=dict)
     """auth.exportAuthorization: bytes → (account, data centre)."""
+    answers: dict[bytes, bytes] = field(default_factory=dict)
+    """With the habit repeat_answers: calls → their answers."""
 
     def __post_init__(self) -> None:
         self.keys = KeyStore(self.clock)

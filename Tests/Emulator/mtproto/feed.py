@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from . import render
@@ -15,15 +16,55 @@ if TYPE_CHECKING:
     from .session import Session
 
 
+@dataclass
+class Held:
+    """The updates of an account that wait for their release: encoded, except the last few."""
+
+    together: int
+    """How many updates are in one message."""
+    ready: list[tuple[list[Change], bytes]] = field(default_factory=list)
+    latest: list[Change] = field(default_factory=list)
+
+
 class Feed:
     def __init__(self, core: Core) -> None:
         self._core = core
+        self._held: dict[int, Held] = {}
+
+    def hold(self, account: Account, together: int) -> None:
+        """Encode the account's updates from now on, but send none before `release`."""
+        self._held[account.id] = Held(together)
+
+    def release(self, account: Account) -> int:
+        """Send all held updates at once, whoever caused them. Return their number."""
+        held = self._held.pop(account.id, None)
+        if held is None:
+            return 0
+        self._encode(account, held)
+        sessions = self._listeners(account, None)
+        for changes, body in held.ready:
+            if self._deliver(sessions, body):
+                self._core.journal.delivered(account.id, changes, "live")
+        return sum(len(changes) for changes, _ in held.ready)
+
+    def _encode(self, account: Account, held: Held) -> None:
+        if held.latest:
+            cast = Cast(account)
+            items = [render.change(account, account.chats[change.chat_id], change, cast) for change in held.latest]
+            held.ready.append((held.latest, bytes(render.updates(account, items, cast, self._core.clock.now()))))
+            held.latest = []
 
     def unacknowledged(self, account: Account) -> int:
         sessions = [session for session in self._core.keys.sessions_of(account) if session.is_main]
         return sum(message.answers is None for session in sessions for message in session.unacked.values())
 
     def push(self, account: Account, change: Change, origin: Session | None) -> None:
+        held = self._held.get(account.id)
+        if held is not None:
+            held.latest.append(change)
+            if len(held.latest) >= held.together:
+                self._encode(account, held)
+            return
         sessions = self._listeners(account, origin)
         if sessions and self._deliver(sessions, bytes(self._update(account, change))):
             self._core.journal.delivered(account.id, [change], "live")

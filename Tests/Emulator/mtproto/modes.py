@@ -87,6 +87,9 @@ class Habits:
     """The next so many pieces from the CDN have a bit flipped."""
     rotate_salt_every: int = 0
     """After so many accepted messages the salt is replaced, so that the next one gets bad_server_salt. 0: never."""
+    repeat_answers: bool = False
+    """A call with the same bytes as an earlier one gets that one's answer at once, neither checked nor logged: so that clients can be
+    measured that are quicker than the emulator."""
     drop_every_bytes: int = 0
     """A connection is closed after it has received so many bytes. 0: never."""
 

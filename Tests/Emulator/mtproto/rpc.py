@@ -153,6 +153,8 @@ async def _perform(call: Call) -> None:
         result: Any = await _result(call, entry.method)
         result = result if isinstance(result, (Written, *_FILES)) else write(result)
         entry.end("ok")
+        if call.core.modes.habits.repeat_answers and isinstance(result, bytes):
+            call.core.answers[bytes(call.request)] = result
     except RpcError as error:
         result = types.RpcError(error.code, error.text)
         if entry is not None:

@@ -138,6 +138,10 @@ class Receiver:
 
     def _handle(self, session: Session, message: Message) -> None:
         body = message.body
+        repeated = self._core.answers.get(body) if self._core.modes.habits.repeat_answers else None
+        if repeated is not None:
+            answer(session, message.msg_id, repeated, self._core)
+            return
         if message.seqno & 1 and self._core.modes.habits.take("ask_resend"):
             session.inbox.forget(message.msg_id)
             session.send(types.MsgResendReq([message.msg_id]), content=False)

@@ -21,15 +21,17 @@ Json = dict[str, Any]
 
 
 class Emulator:
-    def __init__(self, url: str) -> None:
-        self.url = url
+    def __init__(self, url: str, pid: int) -> None:
+        self.url, self.pid = url, pid
         self.about = self.control()
 
     def control(self, path: str = "", body: Json | None = None, method: str | None = None) -> Json:
+        """Calls the part of the control interface that concerns accounts."""
+        return self.request(f"mtproto{path}", body, method)
+
+    def request(self, path: str, body: Json | None = None, method: str | None = None) -> Json:
         data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(
-            f"{self.url}/control/mtproto{path}", data, {"Content-Type": "application/json"}, method=method
-        )
+        request = urllib.request.Request(f"{self.url}/control/{path}", data, {"Content-Type": "application/json"}, method=method)
         with urllib.request.urlopen(request, timeout=60) as answer:
             return dict(json.load(answer))
 
@@ -75,4 +77,4 @@ def emulated(accounts: list[Json] | None = None) -> Iterator[Emulator]:
     for account in accounts or [ALICE]:
         server += ["--account", json.dumps(account)]
     with running(server, stdout=subprocess.PIPE) as process:
-        yield Emulator(read_line(process))
+        yield Emulator(read_line(process), process.pid)

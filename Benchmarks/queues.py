@@ -1,5 +1,5 @@
 """Measures queues: events per second over one hop (taken, published, acknowledged), with and without an order over several workers, and
-memory during a long run.
+memory: of the queue for each event, and of Redis and a stage during a long run.
 
 TGPIPE_BENCH_EVENTS sets the number of events in the long run, for example to 5000000.
 """
@@ -15,10 +15,12 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
-from bench import memory, redis, row, running, scratch, tool
+from bench import QUICK, memory, redis, row, running, scratch, sized, tool
 from queue_events import PASS, wait, write_events
+from results import at_least, at_most
 
-EVENTS = 200_000
+EVENTS = sized(200_000, 100_000)
+RUNS = sized(3, 1)
 ORDERED = 50_000
 THROUGH = int(os.environ.get("TGPIPE_BENCH_EVENTS", "500000"))
 
@@ -28,24 +30,46 @@ def main() -> None:
         environment = os.environ | {"TGPIPE_REDIS": f"unix:{socket}", "TGPIPE_STATE": str(folder), "TGPIPE_LOG": "error"}
         events = folder / "events.ndjson"
         write_events(events, EVENTS)
-        adding = redis_benchmark(socket)
-        started = time.perf_counter()
-        with events.open("rb") as lines:
-            subprocess.run([tool("ratelimit"), *PASS, "--to", "queue:a"], stdin=lines, env=environment, check=True)
-        tell("pipe to queue", EVENTS / (time.perf_counter() - started), adding, "")
-        hop(environment, adding)
+        peer = ("redis-benchmark XADD", max(redis_benchmark(socket) for _ in range(RUNS)))
+        fills = []
+        for workers, wanted in ((1, 100_000), (4, 150_000))[: sized(2, 1)]:
+            hops = []
+            for _ in range(RUNS):
+                before = redis_info(socket, "memory", "used_memory")
+                fills.append(fill(events, environment, "a"))
+                beside = (redis_info(socket, "memory", "used_memory") - before - events.stat().st_size) / EVENTS
+                hops.append(hop(environment, workers))
+            row(
+                f"queue to queue, workers: {workers}, {EVENTS:,} events of 700 bytes", EVENTS / min(hops), "events/s",
+                at_least(wanted), peer=peer, headline=workers == 1,
+            )  # fmt: skip
+        if QUICK:
+            return
+        row(f"pipe to queue, {EVENTS:,} events of 700 bytes", EVENTS / min(fills), "events/s", peer=peer)
+        row("  memory of Redis for an event, beside its line", beside, "bytes", at_most(400))
         for workers in (1, 2, 4):
             ordered(folder, events, environment, workers)
-        many(folder, events, environment)
+        many(folder, events, environment, redis_info(socket, "server", "process_id"))
 
 
-def hop(environment: dict[str, str], adding: float) -> None:
+def fill(events: Path, environment: dict[str, str], queue: str) -> float:
+    """Returns the seconds that it takes to put all events into a queue."""
     started = time.perf_counter()
-    with running([tool("ratelimit"), *PASS, "--from", "queue:a", "--to", "queue:b"], env=environment):
+    with events.open("rb") as lines:
+        subprocess.run([tool("ratelimit"), *PASS, "--to", f"queue:{queue}"], stdin=lines, env=environment, check=True)
+    return time.perf_counter() - started
+
+
+def hop(environment: dict[str, str], workers: int) -> float:
+    """Returns the seconds in which workers move all events of one queue to another, and empties that."""
+    started = time.perf_counter()
+    with ExitStack() as stack:
+        for _ in range(workers):
+            stack.enter_context(running([tool("ratelimit"), *PASS, "--from", "queue:a", "--to", "queue:b"], env=environment))
         wait("a", environment)
         seconds = time.perf_counter() - started
-    tell("queue to queue", EVENTS / seconds, adding, "at least 20,000/s")
     subprocess.run([tool("ev-queue"), "purge", "b", "--yes"], env=environment, check=True)
+    return seconds
 
 
 def ordered(folder: Path, events: Path, environment: dict[str, str], workers: int) -> None:
@@ -55,15 +79,13 @@ def ordered(folder: Path, events: Path, environment: dict[str, str], workers: in
         some.write_text("".join(line for line, _ in zip(lines, range(ORDERED), strict=False)))
     rates = [one(some, environment, workers, order) for order in ([], ["--order-by", "payload.chat_id,meta.origin.chat_id"])]
     row(
-        f"{ORDERED:,} events of 1,000 chats in order, {workers} workers", f"{rates[1]:,.0f} events/s",
-        f"without order {rates[0]:,.0f}/s", f"{rates[1] / rates[0]:.2f} ×",
-    )  # fmt: skip
+        f"{ORDERED:,} events of 1,000 chats in order, workers: {workers}", rates[1], "events/s", peer=("without order", rates[0])
+    )
 
 
 def one(events: Path, environment: dict[str, str], workers: int, order: list[str]) -> float:
     """Returns the number of events per second that workers finish together."""
-    with events.open("rb") as lines:
-        subprocess.run([tool("ratelimit"), *PASS, "--to", "queue:o"], stdin=lines, env=environment, check=True)
+    fill(events, environment, "o")
     command = [tool("ev-queue"), "work", "o", *order, "--batch", "50", "--concurrency", "2", "--to", "/dev/null", "--", "cat"]
     started = time.perf_counter()
     with ExitStack() as stack:
@@ -75,20 +97,12 @@ def one(events: Path, environment: dict[str, str], workers: int, order: list[str
     return ORDERED / seconds
 
 
-def tell(what: str, rate: float, peer: float, wanted: str) -> None:
-    row(
-        f"{what}, {EVENTS:,} events of 700 bytes", f"{rate:,.0f} events/s", f"redis-benchmark XADD {peer:,.0f}/s",
-        f"{rate / peer:.2f} ×", wanted,
-    )  # fmt: skip
-
-
-def many(folder: Path, events: Path, environment: dict[str, str]) -> None:
+def many(folder: Path, events: Path, environment: dict[str, str], server: int) -> None:
     """Sends events through two queues, and measures the memory of the stage between them and of Redis."""
     block = events.read_bytes()
     source = [tool("ratelimit"), *PASS, "--to", "queue:a", "--max-length", "50000"]
     middle = [tool("ratelimit"), *PASS, "--from", "queue:a", "--to", "queue:b", "--max-length", "50000"]
     end = [tool("ratelimit"), *PASS, "--from", "queue:b", "--to", "/dev/null"]
-    server = redis_pid(folder)
     samples: list[tuple[float, float]] = []
     started = time.perf_counter()
     with (
@@ -114,21 +128,18 @@ def many(folder: Path, events: Path, environment: dict[str, str]) -> None:
         samples.append((memory(worker.pid, "VmRSS"), memory(server, "VmRSS")))
     seconds = time.perf_counter() - started
     count = (THROUGH // EVENTS or 1) * EVENTS
-    early = samples[: max(1, len(samples) // 5)]
-    for index, name in enumerate(("stage", "Redis")):
+    row(f"{count:,} events over two hops", count / seconds, "events/s")
+    # The queues and the stage's buffers fill at first.
+    early = samples[: max(1, len(samples) // 2)]
+    for index, name in enumerate(("the stage between them", "Redis")):
         first, last = max(s[index] for s in early), max(s[index] for s in samples)
-        row(
-            f"{name}'s memory, {count:,} events, two hops", f"{last:,.1f} MB", f"first fifth {first:,.1f} MB",
-            f"{last / max(first, 0.1):.2f} ×", "flat" if index == 0 else f"{count / seconds:,.0f} events/s",
-        )  # fmt: skip
+        row(f"  most memory of {name}", last, "MB", at_most(1.2, times=True), peer=("in the first half", first))
 
 
-def redis_pid(folder: Path) -> int:
-    """Returns the process id of the Redis whose socket is in the folder."""
-    answer = subprocess.run(
-        ["redis-cli", "-s", str(folder / "redis.sock"), "INFO", "server"], capture_output=True, text=True, check=True
-    ).stdout
-    return next(int(line.split(":")[1]) for line in answer.splitlines() if line.startswith("process_id:"))
+def redis_info(socket: Path, section: str, field: str) -> int:
+    """Returns a number from what Redis tells about itself."""
+    answer = subprocess.run(["redis-cli", "-s", str(socket), "INFO", section], capture_output=True, text=True, check=True).stdout
+    return next(int(line.split(":")[1]) for line in answer.splitlines() if line.startswith(f"{field}:"))
 
 
 def redis_benchmark(socket: Path) -> float:
