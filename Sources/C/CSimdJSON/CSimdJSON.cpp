@@ -249,7 +249,9 @@ bool is_plain_envelope(tgp_parser *self, const char *line, size_t count, tgp_hea
             if (learns) shapes.add(kind, key.data() ? role(known(key)) : LineShapes::Role::none, begin, end);
         });
     accepted = accepted && header.type.bytes && header.correlation_id.bytes;
-    if (accepted && learns) shapes.learn(count);
+    if (!learns) return accepted;
+    if (accepted) shapes.learn(count);
+    else shapes.give_up();
     return accepted;
 }
 

@@ -30,8 +30,7 @@ uint32_t LineShapes::follow(uint32_t from, std::string_view text, Kind kind, Rol
 }
 
 void LineShapes::learn(size_t count) {
-    credit -= cost_of_learning;
-    if (values.size() == most_values) return;
+    if (values.size() == most_values) return charge(cost_of_learning);
     if (steps.empty()) steps.push_back(Step{});
     values.push_back({Kind::end, Role::none, {start + count, 0}});
     const char *at = start;
@@ -51,7 +50,8 @@ void LineShapes::learn(size_t count) {
         if (!index) break;
         at = value.text.data() + value.text.size();
     }
-    if (credit <= 0 || steps.size() == most_steps) forget();
+    if (steps.size() == most_steps) return forget();
+    charge(cost_of_learning);
 }
 
 /// Finds the place of a position in the line that was recognized last. Returns false if it is within a value.

@@ -63,6 +63,8 @@ public:
     }
     /// Learns the shape of the line that was begun, which the walk has accepted.
     void learn(size_t count);
+    /// Tells that the walk has refused the line that was begun, too.
+    void give_up() { charge(1); }
 
 private:
     static constexpr size_t most_text = 48;
@@ -118,6 +120,10 @@ private:
     static bool has_text(const Step &step, const char *at);
     uint32_t follow(uint32_t from, std::string_view text, Kind kind, Role role);
     void forget();
+    void charge(int32_t cost) {
+        credit -= cost;
+        if (credit <= 0) forget();
+    }
     bool locate(const char *at, Place &place) const;
 };
 
@@ -140,31 +146,32 @@ template <class Take>
 bool LineShapes::recognize(const char *line, size_t count, Take &&take) {
     using namespace quick_scan;
     if (credit <= 0) {
-        if (++credit == 0) credit = first_credit;
+        if (++credit > 0) credit = first_credit;
         return false;
     }
     if (steps.empty()) return false;
     Step *const all = steps.data();
-    const char *at = line, *const end = line + count;
+    const char *text = line, *const end = line + count;
     uint32_t index = all[0].next;
+    HighPart high;
     path_count = 0;
-    while (at <= end) {
-        while (index && !has_text(all[index], at)) index = all[index].other;
+    while (text <= end) {
+        while (index && !has_text(all[index], text)) index = all[index].other;
         if (!index) return false;
         Step &step = all[index];
         path[path_count] = index;
-        begins[path_count++] = at;
-        at += step.text_count;
-        if (at >= end) {
-            if (step.kind != Kind::end || at != end) return false;
+        begins[path_count] = text;
+        const char *value = text + step.text_count, *at = value;
+        if (value >= end) {
+            if (step.kind != Kind::end || value != end || !high.is_utf8()) return false;
+            path_count++;
             if (credit < most_credit) credit++;
             return true;
         }
-        const char *value = at;
         switch (step.kind) {
         case Kind::string: {
-            at = string_end(at, end);
-            if (!at) return false;
+            at = string_end(value, end, high);
+            if (!at) break;
             uint32_t length = uint32_t(at - value);
             if (length == step.likely) {
                 // The processor foresees this branch, so that the next step need not wait for the search of the string's end. The
@@ -177,19 +184,20 @@ bool LineShapes::recognize(const char *line, size_t count, Take &&take) {
             }
             break;
         }
-        case Kind::number:
-            at = simple_number_end(at);
-            if (!at) return false;
-            break;
-        case Kind::word:
-            at = word_end(at);
-            if (!at) return false;
-            break;
+        case Kind::number: at = simple_number_end(value); break;
+        case Kind::word: at = word_end(value); break;
         case Kind::nothing: break;
-        case Kind::end: return false;
+        case Kind::end: at = nullptr; break;
+        }
+        if (!at) {
+            // The text of another step may be the beginning of this one's: a number may stand where a string was.
+            index = step.other;
+            continue;
         }
         if (step.role != Role::none && !take(Value{step.kind, step.role, {value, size_t(at - value)}})) return false;
+        path_count++;
         index = step.next;
+        text = at;
     }
     return false;
 }

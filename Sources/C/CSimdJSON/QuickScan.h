@@ -12,7 +12,7 @@
 /// document (its second stage), and writes nothing.
 ///
 /// It never accepts a line that the parser refuses. It does not accept unusual lines (many keys in an object, a repeated hash,
-/// exponents, long numbers, surrogates, deep nesting). The parser handles those, and finds the fault of a line.
+/// exponents, long numbers, deep nesting). The parser handles those, and finds the fault of a line.
 class QuickScan {
 public:
     /// A member of the outermost object: its key, the position of its value, and the text of a value that is a scalar.
@@ -125,6 +125,7 @@ bool QuickScan::accepts(const char *line, size_t count, Take &&take, Note &&note
     uint32_t first_key = 0;
     bool is_object = true;
     Member member{};
+    HighPart high;
     auto skip_space = [&] {
         while (is_space(*at) && at < end) at++;
     };
@@ -140,7 +141,7 @@ object:
 key: {
     if (at >= end || *at != '"') return false;
     const char *name = at + 1;
-    at = plain_string_end(name, end);
+    at = plain_string_end(name, end, high);
     if (!at) return false;
     member.key = {name, size_t(at - name)};
     uint64_t hash = key_hash(member.key);
@@ -162,7 +163,7 @@ value: {
     Scalar kind;
     switch (*at) {
     case '"':
-        at = string_end(place + 1, end);
+        at = string_end(place + 1, end, high);
         if (!at) return false;
         kind = Scalar::string;
         break;
@@ -223,7 +224,7 @@ closed:
     at++;
     if (depth == 0) {
         skip_space();
-        return at == end;
+        return at == end && high.is_utf8();
     }
     depth--;
     used = first_key;

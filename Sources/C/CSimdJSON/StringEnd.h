@@ -55,30 +55,43 @@ inline Look look(const char *at) {
 #endif
 }
 
-/// Returns the closing quote of a string whose text begins at `at`; null if its text is not UTF-8 or has a control character, a
-/// malformed escape or a surrogate, or if it does not end before `end`. It reads fewer than 64 bytes after `end`.
-const char *long_string_end(const char *at, const char *end);
+/// The part of a line that has bytes outside ASCII, and has to be checked for UTF-8: from the first string with such bytes to the last.
+struct HighPart {
+    const char *begin = nullptr;
+    const char *end = nullptr;
+
+    void add(const char *from, const char *to) {
+        if (!begin) begin = from;
+        end = to;
+    }
+    bool is_utf8() const;
+};
+
+/// Returns the closing quote of a string whose text begins at `at`; null if its text has a control character, a malformed escape or an
+/// unpaired surrogate, or if it does not end before `end`. A text with bytes outside ASCII is added to `high`. It reads fewer than 64 bytes
+/// after `end`.
+const char *long_string_end(const char *at, const char *end, HighPart &high);
 
 /// Does the same as `long_string_end`, without a call for most short strings.
-inline const char *string_end(const char *at, const char *end) {
+inline const char *string_end(const char *at, const char *end, HighPart &high) {
     Look first = look(at);
     if (first.special) {
         int index = first.first_special();
         if (at[index] == '"' && !first.has_high_before(index)) return at + index < end ? at + index : nullptr;
     }
-    return long_string_end(at, end);
+    return long_string_end(at, end, high);
 }
 
 /// Does the same as `string_end`, but returns null for a string with an escape.
-const char *plain_long_string_end(const char *at, const char *end);
+const char *plain_long_string_end(const char *at, const char *end, HighPart &high);
 
-inline const char *plain_string_end(const char *at, const char *end) {
+inline const char *plain_string_end(const char *at, const char *end, HighPart &high) {
     Look first = look(at);
     if (first.special) {
         int index = first.first_special();
         if (at[index] == '"' && !first.has_high_before(index)) return at + index < end ? at + index : nullptr;
     }
-    return plain_long_string_end(at, end);
+    return plain_long_string_end(at, end, high);
 }
 
 } // namespace quick_scan

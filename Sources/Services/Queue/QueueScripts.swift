@@ -19,11 +19,10 @@ enum QueueScripts {
           return redis.call('XPENDING', stream, group, id, id, 1)[1]
         end
         local attempts = {}
-        -- Finds the attempts of many entries of this worker with one call, which takes a fraction of the time of a call for each. It looks at
-        -- the worker's oldest entries, which are usually the ones; `is_mine` asks for the others.
-        local function find_attempts(count)
-          if count < 2 then return end
-          for _, entry in ipairs(redis.call('XPENDING', stream, group, '-', '+', 2 * count + 100, consumer)) do
+        -- Finds the attempts of many entries of this worker with one call, if they lie close together: from the first to the last id. `is_mine`
+        -- asks for those that are not among them.
+        local function find_attempts(first, last, count)
+          for _, entry in ipairs(redis.call('XPENDING', stream, group, first, last, count, consumer)) do
             attempts[entry[1]] = entry[4]
           end
         end
@@ -188,7 +187,6 @@ enum QueueScripts {
     static let renew = RedisScript(
         prelude + """
             local at, lost = now() + tonumber(ARGV[3]), {}
-            find_attempts((#ARGV - 3) / 2)
             for i = 4, #ARGV, 2 do
               if is_mine(ARGV[i], ARGV[i + 1]) then
                 -- This write must come first: a full server lets a script add only after a write that needs no memory.
@@ -240,7 +238,6 @@ enum QueueScripts {
     /// Returns entries to the queue; this attempt does not count. Arguments: id and attempt of each entry.
     static let release = RedisScript(
         prelude + """
-            find_attempts((#ARGV - 2) / 2)
             for i = 3, #ARGV, 2 do
               if is_mine(ARGV[i], ARGV[i + 1]) then
                 local key = key_in_chain(ARGV[i])

@@ -31,11 +31,8 @@ struct QueueIntake: Sendable {
         var failure: ToolError?
         do {
             try await source.keepingLeases {
-                var taken = try await source.next(limit: QueueIntake.most, isIdle: true)
-                while let current = taken, !runtime.shutdown.isRequested {
-                    taken = try await routeAndTake(current)
-                    // Redis gives an entry that has ended two workers to an idle one only.
-                    if case .suspect = taken { taken = try await source.next(limit: QueueIntake.most, isIdle: true) }
+                while let taken = try await source.next(limit: QueueIntake.most, isIdle: true) {
+                    if !taken.entries.isEmpty { try await route(taken.entries) }
                 }
             }
         } catch is CancellationError {
@@ -46,17 +43,6 @@ struct QueueIntake: Sendable {
             failure = ToolError(.bug, "unexpected failure: \(error)")
         }
         delivery.intake.end(failure)
-    }
-
-    /// Routes entries, and takes the next ones meanwhile, so that neither Redis nor the router waits for the other.
-    private func routeAndTake(_ current: TakenEntries) async throws -> TakenEntries? {
-        if case .alone = current {
-            try await route(current.entries)
-            return try await source.next(limit: QueueIntake.most, isIdle: true)
-        }
-        async let upcoming = source.next(limit: QueueIntake.most, isIdle: false)
-        try await route(current.entries)
-        return try await upcoming
     }
 
     private func refuse(_ taken: TakenEntry, _ fault: MalformedInput) async throws {
