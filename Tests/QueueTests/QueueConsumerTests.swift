@@ -53,6 +53,17 @@ import Testing
         #expect(try await fixture.lines(in: output) == ["in time"])
     }
 
+    @Test func `Entries that a worker returns at its end are given out in their order again`() async throws {
+        let texts = (1...300).map(String.init)
+        for text in texts { try await fixture.push(text) }
+        let first = try await fixture.consumer("a")
+        #expect(try await first.takeNow(300).count == 300)
+        try await first.close()
+        let taken = try await fixture.consumer("b").takeNow(300)
+        #expect(taken.map(\.text) == texts)
+        #expect(taken.allSatisfy { $0.entry.attempt == 1 })
+    }
+
     @Test func `A lost lease is reported once and remembered`() async throws {
         try await fixture.push("1")
         let slow = try await fixture.consumer("slow", lease: .milliseconds(50))

@@ -254,7 +254,7 @@ package final class QueueConsumer: Sendable {
 
     /// Returns entries to the queue, as if they had not been taken.
     package func release(_ entries: [QueueEntry]) async throws {
-        for part in QueueConsumer.parts(of: entries) {
+        for part in QueueConsumer.parts(of: entries.sorted(by: QueueEntry.isOlder)) {
             _ = try await run(QueueScripts.release, QueueConsumer.words(of: part))
             forget(Array(part))
         }

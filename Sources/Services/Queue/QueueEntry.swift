@@ -9,6 +9,14 @@ package struct QueueEntry: Sendable, Hashable {
         self.id = id
         self.attempt = attempt
     }
+
+    /// Returns whether the first entry came to the queue before the second.
+    static func isOlder(_ first: QueueEntry, _ second: QueueEntry) -> Bool {
+        first.position.lexicographicallyPrecedes(second.position)
+    }
+
+    /// The numbers of the id, `MILLISECONDS-SEQUENCE`.
+    private var position: [UInt64] { id.split(separator: "-").map { UInt64($0) ?? 0 } }
 }
 
 /// Holds the entries that a worker has taken.

@@ -235,16 +235,18 @@ enum QueueScripts {
             return 1
             """)
 
-    /// Returns entries to the queue; this attempt does not count. Arguments: id and attempt of each entry.
+    /// Returns entries to the queue, to be given out in this order; this attempt does not count. Arguments: id and attempt of each entry.
     static let release = RedisScript(
         prelude + """
+            local time = now()
             for i = 3, #ARGV, 2 do
               if is_mine(ARGV[i], ARGV[i + 1]) then
                 local key = key_in_chain(ARGV[i])
                 if key and front(key, 1)[1] ~= ARGV[i] then
                   wait_behind(key, ARGV[i], ARGV[i + 1] - 1)
                 else
-                  put_back(ARGV[i], 'retry', ARGV[i + 1] - 1, now())
+                  -- Entries that are due at the same time would be given out in the order of their ids as texts.
+                  put_back(ARGV[i], 'retry', ARGV[i + 1] - 1, time - (#ARGV - i) / 8192)
                 end
               end
             end
