@@ -111,7 +111,7 @@ struct Ratelimit: Tool {
         let status = try await runtime.filter(
             input, output, reading: stage.headReader(),
             accepting: { type in patterns.contains { $0.matches(type) } },
-            decide: { (heads: [EventHead]) in try await stage.decide(heads) })
+            ask: { heads in try await stage.ask(heads) })
         stage.summarize()
         return status
     }

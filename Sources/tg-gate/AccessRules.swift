@@ -101,15 +101,81 @@ struct AccessRules: Sendable {
     }
 
     /// Notes what events show, and returns the rules that apply to each: in one round trip, each event after the one before it.
+    ///
+    /// Events of one person in one chat are asked about once; see `Visits`.
     func admit(_ visits: [Visit]) async throws -> [Standing] {
         guard !visits.isEmpty else { return [] }
-        let calls = visits.map(AccessRules.call)
-        return try await runtime.untilRedisAnswers { redis throws(RedisError) in
+        let visits = Visits(visits)
+        let calls = visits.distinct.map(AccessRules.call)
+        let standings = try await runtime.untilRedisAnswers { redis throws(RedisError) in
             var standings: [Standing] = []
             for reply in try await redis.run(AccessRules.admit, calls) {
                 standings.append(try AccessRules.standing(try redis.checked(reply)))
             }
             return standings
+        }
+        return visits.placeOfVisit.map { standings[$0] }
+    }
+
+    /// Holds the visits of a batch, those that show the same only once.
+    ///
+    /// What a visit changes in Redis, a second one of the same form changes no more, unless a visit between them shows the same name with
+    /// another person, or moves rules. A batch in which that happens keeps all of its visits.
+    struct Visits {
+        private(set) var distinct: [Visit] = []
+        /// For each visit, its place in `distinct`.
+        private(set) var placeOfVisit: [Int] = []
+
+        init(_ visits: [Visit]) {
+            var places: [Form: Int] = [:]
+            var names: [Int64: [UInt8]] = [:]
+            var owners: [[UInt8]: Int64] = [:]
+            for visit in visits {
+                let form = Form(visit)
+                for person in form.seen {
+                    let isSame = (names[person.id] ?? person.name) == person.name
+                    let isOwner = person.name.isEmpty || (owners[person.name] ?? person.id) == person.id
+                    guard isSame, isOwner else {
+                        keepAll(visits)
+                        return
+                    }
+                    names[person.id] = person.name
+                    if !person.name.isEmpty { owners[person.name] = person.id }
+                }
+                guard visit.migration == nil else {
+                    keepAll(visits)
+                    return
+                }
+                let place = places[form] ?? distinct.count
+                if place == distinct.count {
+                    places[form] = place
+                    distinct.append(visit)
+                }
+                placeOfVisit.append(place)
+            }
+        }
+
+        private mutating func keepAll(_ visits: [Visit]) {
+            (distinct, placeOfVisit) = (visits, Array(visits.indices))
+        }
+
+        /// Holds all that a visit sends to Redis.
+        private struct Form: Hashable {
+            struct Person: Hashable {
+                let id: Int64
+                /// The bytes that Redis keeps; empty for none. Texts with other bytes may be equal in Swift.
+                let name: [UInt8]
+            }
+
+            let actor: Int64?
+            let appearances: [Int64]
+            let chat: Int64?
+            let seen: [Person]
+
+            init(_ visit: Visit) {
+                (actor, appearances, chat) = (visit.actor, visit.appearances, visit.chat)
+                seen = visit.seen.map { Person(id: $0.id, name: Array(($0.username?.lowercased() ?? "").utf8)) }
+            }
         }
     }
 

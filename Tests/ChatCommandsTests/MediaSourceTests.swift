@@ -31,6 +31,15 @@ import Testing
         #expect(try source(text) == "https://youtu.be/dQw4w9WgXcQ")
     }
 
+    @Test func `A link of ASCII characters ends where a link of other characters does`() throws {
+        for byte in UInt8(0)..<0x80 {
+            let mark = String(UnicodeScalar(byte))
+            let plain = try source(".vdl https://example.com/a\(mark)b")
+            let other = try source(".vdl https://example.com/a\(mark)bé")
+            #expect(plain != nil && other == plain.map { $0.hasSuffix("b") ? $0 + "é" : $0 }, "byte \(byte)")
+        }
+    }
+
     @Test func `Of several words the marked one is the link`() throws {
         let share = ".vdl 2.82 V@l.Cu 09/15 some words # tag https://v.example.com/J0v9/ copy this"
         #expect(try source(share, marked(share, "https://v.example.com/J0v9/")) == "https://v.example.com/J0v9/")

@@ -73,6 +73,75 @@ import Testing
         #expect(result.lines == Array(input.prefix(3)))
     }
 
+    /// Makes many events of some users, each event with its number.
+    private func flood(_ count: Int, users: Int) -> [String] {
+        (0..<count).map { number in
+            #"{"type":"a.b","correlation_id":"0191e0a0-0000-7000-8000-000000000000","payload":{"n":\#(number)},"#
+                + #""meta":{"actor":{"id":\#(number * 7919 % users)}}}"#
+        }
+    }
+
+    @Test(arguments: ["fixed", "sliding", "token-bucket"])
+    func `Events of many batches keep their order, and the first ones are allowed`(algorithm: String) async throws {
+        // Many times what is read at once, so that batches are asked about while others wait for their answer.
+        let input = flood(60_000, users: 700)
+        let result = try await run(
+            "-n", "40", "-w", "1h", "--algorithm", algorithm, "--name", algorithm, input: input.joined(separator: "\n"))
+        #expect(result.status == 0)
+        #expect(result.lines.count == input.count)
+        var seen: [Int: Int] = [:]
+        for (number, (line, given)) in zip(result.lines, input).enumerated() {
+            let user = number * 7919 % 700
+            seen[user, default: 0] += 1
+            if seen[user, default: 0] <= 40 {
+                guard line == given else { throw Mismatch(line: line) }
+            } else {
+                guard line.contains(#""n":\#(number)}"#), line.contains(#""rate_limited":true"#) else {
+                    throw Mismatch(line: line)
+                }
+            }
+        }
+    }
+
+    private struct Mismatch: Error { let line: String }
+
+    @Test func `When Redis goes away between two batches, all events are forwarded in order`() async throws {
+        let input = flood(60_000, users: 700)
+        let started = try ToolRun(
+            "ratelimit", ["-n", "1000", "-w", "1h", "--on-limit", "drop", "--fail", "open"],
+            environment: ["TGPIPE_REDIS": server.address])
+        started.send(Array((input.prefix(20_000).joined(separator: "\n") + "\n").utf8))
+        _ = try await started.waitForLines { $0.count > 1000 }
+        // The batches in flight wait for a server that does not answer, and then lose it.
+        server.freeze()
+        started.send(Array((input[20_000..<40_000].joined(separator: "\n") + "\n").utf8))
+        server.kill()
+        started.send(Array((input[40_000...].joined(separator: "\n") + "\n").utf8))
+        started.closeInput()
+        let result = try await started.result()
+        #expect(result.status == 0)
+        #expect(result.lines == input)
+        #expect(result.errors.contains("until it is back, events are forwarded uncounted"))
+    }
+
+    @Test func `An answer that no batch can be decided on with ends the tool after the batches before it`() async throws
+    {
+        try server.cli("HSET", "tgpipe:rate:wrong:{x}", "f", "v")
+        let good = flood(20_000, users: 700)
+        let bad = good[0].replacing(#""id":0}"#, with: #""id":"x"}"#)
+        let started = try ToolRun(
+            "ratelimit", ["-n", "1000", "-w", "1h", "--name", "wrong"], environment: ["TGPIPE_REDIS": server.address])
+        started.send(Array((good.joined(separator: "\n") + "\n").utf8))
+        _ = try await started.waitForLines { $0.count == good.count }
+        started.send(Array((([bad] + good).joined(separator: "\n") + "\n").utf8))
+        let result = try await started.result()
+        #expect(result.status == 78)
+        #expect(Array(result.lines.prefix(good.count)) == good)
+        // What was asked about after it is not written: its event would be missing before it.
+        #expect(result.lines.count == good.count)
+        #expect(result.errors.contains("WRONGTYPE"))
+    }
+
     @Test func `One reply for each window and key goes to the event's chat and other events are dropped`() async throws
     {
         let input = (1...4).map { command(user: 1, message: $0) } + [command(user: 2), command(user: 2)]

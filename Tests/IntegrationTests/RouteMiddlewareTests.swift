@@ -43,6 +43,27 @@ import Testing
         here.lines("dead").compactMap { $0.firstMatch(of: /"code":"(\w+)"/).map { String($0.1) } }
     }
 
+    @Test func `Lines that middlewares leave, drop, refuse and replace keep their order`() async throws {
+        let lines = (0..<5000).map { number in
+            event(number, type: "a.\(number % 3)", meta: number % 7 == 0 ? "{}" : #"{"role":"admin"}"#)
+        }
+        let allowed = lines.enumerated().filter { $0.offset % 7 != 0 }
+        // Only some lines are left, all of them where they were read.
+        let part = try await route(top: #"before = ["count", "access", "count"]"#, lines)
+        #expect(part.status == 65)
+        #expect(part.lines == allowed.map(\.element))
+        #expect(deadCodes.count == lines.count - allowed.count)
+        #expect(part.errors.contains(#""type.a.1":1667"#))
+        // Some are replaced, too.
+        let mixed = try await route(
+            top: #"before = ["access", 'exec:sed -u -E "s/.n.:[0-9]*5}/\"m\":5}/"', "count"]"#, lines)
+        #expect(
+            mixed.lines
+                == allowed.map { number, line in
+                    number % 10 == 5 ? line.replacing(#""n":\#(number)}"#, with: #""m":5}"#) : line
+                })
+    }
+
     @Test func `The correlation guard refuses invalid correlations`() async throws {
         let own = "0192f0c1-2345-7abc-9def-000000000009"
         let lines = [

@@ -55,7 +55,8 @@ import Testing
 
     /// Returns what a stage makes of each line: the lines that it passes on, or the reason why it refuses one.
     private func results(
-        _ key: EventKey, _ action: LimitAction, level: Logger.Level, _ decide: (LimitStage) async throws -> [Decision]
+        _ key: EventKey, _ action: LimitAction, level: Logger.Level,
+        _ decide: (LimitStage) async throws -> (heads: [EventHead], [Decision])
     ) async throws -> [String] {
         try server.cli("FLUSHALL")
         var log = Logger(label: "test")
@@ -65,13 +66,16 @@ import Testing
             failure: .open)
         let stage = LimitStage(
             log: log, counter: counter, key: key, mode: .checkAndCount, action: action, exemptRoles: ["admin"])
-        return try await decide(stage).map { decision in
+        let (heads, decisions) = try await decide(stage)
+        return try decisions.enumerated().map { index, decision in
             switch decision {
             case .forward: return "forward"
             case .drop: return "drop"
             case .refuse(let fault): return fault.reason
             case .replace(let events): return try events.map { try plain($0) }.joined(separator: "+")
-            case .rewrite(let line):
+            case .addToMeta(let members):
+                var line: [UInt8] = []
+                #expect(heads[index].append(to: &line, addingToMeta: members))
                 #expect(line.last == UInt8(ascii: "\n"))
                 return try plain(try Envelope(try JSON(parsing: line)))
             }
@@ -95,12 +99,12 @@ import Testing
         let lines = Self.members.map { Array("{\(Self.start),\($0)}".utf8) }.flatMap { [$0, $0, $0] }
         for key in [EventKey.user, .chat, .path(["payload", "url"]), .path(["meta", "actor"]), .path(["type"])] {
             let whole = try await results(key, action, level: level) { stage in
-                try await stage.decide(lines.map { try Envelope(try JSON(parsing: $0)) })
+                ([], try await stage.decide(lines.map { try Envelope(try JSON(parsing: $0)) }))
             }
             let heads = try await results(key, action, level: level) { stage in
                 let reader = stage.headReader()
-                return try await stage.decide(
-                    lines.map { try #require(try reader.read(Line($0)) { _ in true }.get()) })
+                let heads = try lines.map { try #require(try reader.read(Line($0)) { _ in true }.get()) }
+                return (heads, try await stage.ask(heads)())
             }
             #expect(whole.count == lines.count)
             for (line, (a, b)) in zip(lines, zip(whole, heads)) where a != b {
@@ -120,8 +124,8 @@ import Testing
             log: log, counter: counter, key: .user, mode: .checkAndCount, action: .mark, exemptRoles: ["admin"])
         let reader = stage.headReader()
         let heads = try [line, line].map { try #require(try reader.read(Line($0)) { _ in true }.get()) }
-        let decisions = try await stage.decide(heads)
-        guard case .rewrite = decisions[1] else {
+        let decisions = try await stage.ask(heads)()
+        guard case .addToMeta = decisions[1] else {
             Issue.record("\(decisions)")
             return
         }

@@ -48,7 +48,7 @@ import Testing
             case .forward: "forward"
             case .drop: "drop"
             case .replace(let events): events.map(\.type).joined(separator: "+")
-            case .rewrite: "rewrite"
+            case .addToMeta: "mark"
             case .refuse: "refuse"
             }
         }

@@ -162,6 +162,94 @@ import Testing
         #expect(decisions.map(\.isAllowed) == (0..<20_000).map { $0 < 15_000 })
     }
 
+    private func keys(_ names: [String]) -> RateKeys {
+        var keys = RateKeys()
+        for name in names { keys.add(name) }
+        return keys
+    }
+
+    @Test(arguments: RateLimit.Algorithm.allCases)
+    func `Questions that are asked before the answers came are decided on in order`(
+        algorithm: RateLimit.Algorithm
+    ) async throws {
+        let limiter = try limiter(algorithm, 100)
+        var questions: [RateLimiter.Question] = []
+        for _ in 0..<20 { questions.append(try await limiter.ask(keys(Array(repeating: "a", count: 7) + ["b"]))) }
+        var decisions: [[RateDecision]] = []
+        for question in questions { decisions.append(try await question.decisions()) }
+        let ofA = decisions.flatMap { $0.prefix(7) }
+        #expect(ofA.map(\.isAllowed) == (0..<140).map { $0 < 100 })
+        #expect(ofA.prefix(100).map(\.remaining) == (0..<100).reversed())
+        #expect(ofA.count { $0.isFirstRefusal } == 1 && ofA[100].isFirstRefusal)
+        #expect(decisions.map { $0[7].remaining } == (80..<100).reversed())
+    }
+
+    @Test(arguments: RateLimit.Algorithm.allCases)
+    func `An error of one question leaves the questions around it`(algorithm: RateLimit.Algorithm) async throws {
+        let limiter = try limiter(algorithm, 100)
+        let name = algorithm == .fixed ? "x}" : algorithm == .sliding ? "x}:log" : "x}:bucket"
+        try server.cli("HSET", "tgpipe:rate:test:{\(name)", "f", "v")
+        let before = try await limiter.ask(keys(["a"]))
+        let wrong = try await limiter.ask(keys(["x"]))
+        let after = try await limiter.ask(keys(["a"]))
+        #expect(try await before.decisions().map(\.remaining) == [99])
+        let error = await #expect(throws: RedisError.self) { try await wrong.decisions() }
+        #expect(error?.isTransient == false)
+        #expect(try await after.decisions().map(\.remaining) == [98])
+    }
+
+    @Test func `Questions that were asked before Redis went away fail, each by itself`() async throws {
+        let limiter = try limiter(.fixed, 100)
+        _ = try await limiter.decide("a")
+        server.freeze()
+        var questions: [RateLimiter.Question] = []
+        for _ in 0..<3 { questions.append(try await limiter.ask(keys(["a"]))) }
+        server.kill()
+        for question in questions {
+            let error = await #expect(throws: RedisError.self) { try await question.decisions() }
+            #expect(error?.isTransient == true)
+        }
+        try server.start()
+        #expect(try await limiter.decide("a").isAllowed)
+    }
+
+    private func calls(_ command: String) throws -> Int {
+        let line = try server.cli("INFO", "commandstats").split(whereSeparator: \.isNewline).first {
+            $0.hasPrefix("cmdstat_\(command):")
+        }
+        return line.flatMap { Int($0.drop { $0 != "=" }.dropFirst().prefix { $0 != "," }) } ?? 0
+    }
+
+    @Test func `A window that is known to be open is not opened again`() async throws {
+        let limiter = try limiter(.fixed, 3)
+        for _ in 0..<5 { _ = try await limiter.decide(["a", "b"]) }
+        #expect(try calls("set") == 2)
+        #expect(try calls("incrby") == 10)
+        // Each refusal tells how long the window still lasts.
+        #expect(try calls("pttl") == 4)
+    }
+
+    @Test(arguments: [1, 100])
+    func `A counter that Redis has lost within a known window gets an end again`(limit: Int) async throws {
+        let limiter = try limiter(.fixed, limit)
+        for _ in 0..<2 { _ = try await limiter.decide("a") }
+        try server.cli("DEL", "tgpipe:rate:test:{a}")
+        #expect(try await limiter.decide("a").remaining == limit - 1)
+        let rest = try #require(Int(try server.cli("PTTL", "tgpipe:rate:test:{a}")))
+        #expect((50_000...60_000).contains(rest))
+    }
+
+    @Test func `Each key of a batch is kept once, whatever its bytes are`() {
+        var keys = RateKeys()
+        let names = (0..<5000).map { "key \($0 % 1000)" } + ["", "}", "%7D", "\n", "", "}"]
+        for name in names { keys.add(name) }
+        #expect(keys.keys.count == 1000 + 4)
+        #expect(keys.count == names.count)
+        #expect(keys.keys.prefix(1000).allSatisfy { $0.events == 5 })
+        #expect(names.indices.allSatisfy { keys.escapedKey(ofEvent: $0) == HashTag.escaped(names[$0]) })
+        #expect(HashTag.escaped("a}%\né") == "a%7D%25%0Aé")
+    }
+
     @Test func `A rate limit works in a cluster, with the keys of one event only`() async throws {
         let server = try RedisServer(
             configuration: ["cluster-enabled yes", "cluster-port \(LoopbackListener.freePort())"], tcp: true)

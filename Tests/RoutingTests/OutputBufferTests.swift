@@ -89,7 +89,9 @@ import Testing
         #expect(drain(buffer).isEmpty)
     }
 
-    private func copy(_ bytes: Int) -> LineBatch { LineBatch(lines: [[UInt8](repeating: 0x78, count: bytes - 1)]) }
+    private func copy(_ bytes: Int) -> LineBatch {
+        LineBatch(lines: [Line([UInt8](repeating: 0x78, count: bytes - 1))])
+    }
 
     @Test func `lines that are dropped have no place to wait for`() {
         let buffer = OutputBuffer(drops: DropCount(name: "test", log: Logger(label: "test"), activity: StageActivity()))
@@ -123,7 +125,7 @@ import Testing
 
     @Test func `lines survive the way into a batch and out of it`() {
         let lines = ["a", "bb", "ccc"].map { Array($0.utf8) }
-        let batch = LineBatch(lines: lines)
+        let batch = LineBatch(lines: lines.map { Line($0) })
         #expect(batch.lines == lines && batch.slices.events == 3 && batch.bytes == 9)
     }
 }

@@ -39,6 +39,26 @@ import Texts
         #expect(Gate.runs(of: [change, change, plain]) == [0..<1, 1..<2, 2..<3])
     }
 
+    @Test func `Visits of one form are made once, as long as names keep their owners`() {
+        func visit(_ id: Int64, _ name: String?, chat: Int64 = 1) -> AccessRules.Visit {
+            AccessRules.Visit(
+                actor: id, appearances: [id], chat: chat, seen: [Party(id: id, username: name, name: "U")])
+        }
+        func places(_ visits: [AccessRules.Visit]) -> [Int] { AccessRules.Visits(visits).placeOfVisit }
+        let (ann, bob) = (visit(1, "ann"), visit(2, "bob"))
+        #expect(places([ann, bob, ann, visit(1, "ANN"), bob]) == [0, 1, 0, 0, 1])
+        #expect(places([ann, visit(1, "ann", chat: 2), ann]) == [0, 1, 0])
+        #expect(places([visit(1, nil), visit(2, nil), visit(1, nil)]) == [0, 1, 0])
+        // A name that changes hands, or a person who changes the name, is noted in the order of the events.
+        #expect(places([ann, visit(2, "ann"), ann]) == [0, 1, 2])
+        #expect(places([ann, visit(1, "eve"), ann]) == [0, 1, 2])
+        #expect(places([visit(1, nil), ann, visit(1, nil)]) == [0, 1, 2])
+        var moved = visit(3, nil)
+        moved.migration = (from: -5, to: -6)
+        #expect(places([ann, moved, ann]) == [0, 1, 2])
+        #expect(AccessRules.Visits([ann, bob, ann]).distinct.map(\.actor) == [1, 2])
+    }
+
     @Test func `Only an admin's access command changes rules`() {
         #expect(request(event(".bless 7"))?.changesRules == true)
         #expect(request(event(".bless 7"), admins: [1])?.changesRules == false)

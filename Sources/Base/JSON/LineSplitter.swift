@@ -19,7 +19,7 @@ package final class LineBlock: @unchecked Sendable {
     }
 
     /// Makes a block of some of the lines of another one, whose memory it keeps.
-    init(_ ranges: ArraySlice<Range<Int>>, of whole: LineBlock) {
+    package init(_ ranges: ArraySlice<Range<Int>>, of whole: LineBlock) {
         base = whole.base
         capacity = 0
         self.ranges = Array(ranges)

@@ -83,6 +83,11 @@ package final class SchemaSet {
     /// - Parameter line: a whole envelope.
     /// - Returns: the fault; nil if the envelope matches.
     package func fault(of line: [UInt8], type: String, version: Int) -> MalformedInput? {
+        line.withUnsafeBytes { fault(of: $0, type: type, version: version) }
+    }
+
+    /// Checks a line, as `fault(of:type:version:)` of an array does.
+    package func fault(of line: UnsafeRawBufferPointer, type: String, version: Int) -> MalformedInput? {
         guard take(line) else { return MalformedInput(.notJSON, "not JSON") }
         if let fault = check(SchemaSet.envelope, member: nil) {
             return MalformedInput(.invalidField, "the envelope does not match envelope.json: \(fault)")
@@ -97,20 +102,18 @@ package final class SchemaSet {
     ///
     /// - Returns: the fault; nil if the document matches.
     package func fault(of document: [UInt8], by name: String) -> String? {
-        take(document) ? check(name, member: nil) : "not JSON"
+        document.withUnsafeBytes { take($0) } ? check(name, member: nil) : "not JSON"
     }
 
-    private func take(_ document: [UInt8]) -> Bool {
+    private func take(_ document: UnsafeRawBufferPointer) -> Bool {
         if parse(document) { return true }
         // The schemas' parser refuses some valid numbers and strings.
-        guard let json = try? JSON(parsing: document) else { return false }
-        return parse(json.widelyAccepted.bytes)
+        guard let json = try? JSON(parsing: Array(document)) else { return false }
+        return json.widelyAccepted.bytes.withUnsafeBytes { parse($0) }
     }
 
-    private func parse(_ bytes: [UInt8]) -> Bool {
-        bytes.withUnsafeBytes { bytes in
-            tgp_schemas_take(handle, bytes.baseAddress?.assumingMemoryBound(to: CChar.self), bytes.count)
-        }
+    private func parse(_ bytes: UnsafeRawBufferPointer) -> Bool {
+        tgp_schemas_take(handle, bytes.baseAddress?.assumingMemoryBound(to: CChar.self), bytes.count)
     }
 
     private func check(_ name: String, member: String?) -> String? {

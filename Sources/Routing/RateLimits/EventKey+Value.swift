@@ -7,7 +7,7 @@ import Payloads
 extension EventKey {
     /// The longest key that is counted under its own text. A longer one is counted under its SHA-256, because a field can hold
     /// a megabyte, and both Redis and the record of an outage keep every key.
-    private static let maxBytes = 200
+    static let maxBytes = 200
 
     /// Returns the text that an event is counted by, or nil when the event has no such field.
     package func value(in event: Envelope) -> String? {

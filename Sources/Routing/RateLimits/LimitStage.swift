@@ -17,48 +17,66 @@ package final class LimitStage: Sendable {
     private let mode: RateMode
     private let action: LimitAction
     private let exemptRoles: Set<String>
+    private let exemptRoleBytes: [[UInt8]]
     private let countsFailures: Bool
     private let texts: Texts
     private let totals = Mutex((decided: 0, refused: 0, uncounted: 0))
     /// The members of `meta` that mark an event, for the wait that was marked last.
     private let mark = Mutex((seconds: Int64(-1), members: [UInt8]()))
 
-    /// Represents an event as far as it has been read.
-    private enum Event {
-        case whole(Envelope)
-        case head(EventHead)
-        case malformed(MalformedInput)
+    /// Holds a batch of events, of which no more has been read than was needed.
+    private struct Batch: Sendable {
+        enum Given {
+            case whole([Envelope])
+            case heads([EventHead])
+        }
 
-        var type: String {
-            switch self {
-            case .whole(let event): event.type
-            case .head(let head): head.type
-            case .malformed: ""
+        let given: Given
+        /// The events whose heads were not enough, by their place.
+        var read: [Int: Result<Envelope, MalformedInput>] = [:]
+        /// For each event, whether a limit applies to it.
+        var isLimited: [Bool] = []
+        /// The keys of the events that a limit applies to.
+        var keys: RateKeys
+
+        init(_ given: Given) {
+            self.given = given
+            let count =
+                switch given {
+                case .whole(let events): events.count
+                case .heads(let heads): heads.count
+                }
+            keys = RateKeys(events: count)
+            isLimited.reserveCapacity(count)
+        }
+
+        /// Returns a head that was enough so far.
+        func head(_ index: Int) -> EventHead? {
+            guard case .heads(let heads) = given, read.isEmpty || read[index] == nil else { return nil }
+            return heads[index]
+        }
+
+        /// Returns the whole event, which is parsed if need be.
+        func envelope(_ index: Int) -> Result<Envelope, MalformedInput> {
+            switch given {
+            case .whole(let events): return .success(events[index])
+            case .heads(let heads):
+                let head = heads[index]
+                return read[index] ?? Result { () throws(MalformedInput) in try head.envelope() }
             }
         }
 
-        var correlationID: EventID? {
-            switch self {
-            case .whole(let event): event.correlationID
-            case .head(let head): head.correlationID
-            case .malformed: nil
+        func correlationID(_ index: Int) -> EventID {
+            switch given {
+            case .whole(let events): events[index].correlationID
+            case .heads(let heads): heads[index].correlationID
             }
         }
 
-        /// The whole event, which is parsed if need be.
-        var envelope: Result<Envelope, MalformedInput> {
-            switch self {
-            case .whole(let event): .success(event)
-            case .head(let head): Result { () throws(MalformedInput) in try head.envelope() }
-            case .malformed(let fault): .failure(fault)
-            }
-        }
-
-        /// The same event with all that belongs to it.
-        var read: Event {
-            switch envelope {
-            case .success(let event): .whole(event)
-            case .failure(let fault): .malformed(fault)
+        func type(_ index: Int) -> String {
+            switch given {
+            case .whole(let events): events[index].type
+            case .heads(let heads): heads[index].type
             }
         }
     }
@@ -72,17 +90,20 @@ package final class LimitStage: Sendable {
         self.countsFailures = countsFailures
         (self.log, self.counter, self.key, self.mode) = (log, counter, key, mode)
         (self.action, self.exemptRoles) = (action, exemptRoles)
+        exemptRoleBytes = exemptRoles.map { Array($0.utf8) }
     }
+
+    /// Represents decisions that were asked for; returns them, one for each event, in order.
+    package typealias Answer = @Sendable () async throws -> [Decision]
 
     /// Returns one decision for each event, in order. Redis is asked once for all keys.
-    package func decide(_ events: [Envelope]) async throws -> [Decision] { try await decide(events.map { .whole($0) }) }
+    package func decide(_ events: [Envelope]) async throws -> [Decision] { try await ask(Batch(.whole(events)))() }
 
-    /// Returns one decision for each event, of which no more than the head is read where that is enough.
+    /// Asks for one decision for each event, in order, of which no more than the head is read where that is enough. Redis is asked once
+    /// for all keys, and decides on the events of an earlier call first.
     ///
     /// - Parameter heads: are read by `headReader`.
-    package func decide(_ heads: [EventHead]) async throws -> [Decision] {
-        try await decide(heads.map { .head($0) })
-    }
+    package func ask(_ heads: [EventHead]) async throws -> Answer { try await ask(Batch(.heads(heads))) }
 
     /// Makes what reads the heads of events for this stage.
     package func headReader() -> EventHeadReader {
@@ -90,23 +111,50 @@ package final class LimitStage: Sendable {
             fields: [["meta", "role"]] + (key.fieldPath.map { [$0] } ?? []), metaKeys: ExceededLimit.metaKeys)
     }
 
-    private func decide(_ given: [Event]) async throws -> [Decision] {
-        var events = given
-        let keys = events.indices.map { limitedKey(of: &events[$0]) }
-        let asked = keys.compactMap { $0 }
-        var verdicts = [RateDecision]().makeIterator()
-        if !asked.isEmpty {
-            let requests = zip(events, keys).compactMap { event, key in key.map { _ in refundableRequest(event) } }
-            verdicts = try await counter.decide(asked, mode, requests: requests).makeIterator()
+    private func ask(_ given: Batch) async throws -> Answer {
+        var batch = given
+        readKeys(&batch)
+        guard batch.keys.count > 0 else {
+            let decisions = decisions(on: batch, [])
+            return { decisions }
         }
+        let question = try await counter.ask(batch.keys, mode)
+        return { [batch] in
+            let limited = self.mayRefund ? batch.isLimited.indices.filter { batch.isLimited[$0] } : []
+            let verdicts = try await question.decisions { event in
+                limited.isEmpty ? nil : self.refundableRequest(batch, limited[event])
+            }
+            return self.decisions(on: batch, verdicts)
+        }
+    }
+
+    private func decisions(on batch: Batch, _ verdicts: [RateDecision]) -> [Decision] {
         var refused = 0
-        let decisions = zip(events, keys).map { event, key -> Decision in
-            if case .malformed(let fault) = event { return .refuse(fault) }
-            guard let key, let verdict = verdicts.next(), !verdict.isAllowed else { return .forward }
-            refused += 1
-            return refuse(event, key, verdict)
+        var next = 0
+        var decisions: [Decision] = []
+        decisions.reserveCapacity(batch.isLimited.count)
+        let logLevel = log.logLevel
+        for (index, isLimited) in batch.isLimited.enumerated() {
+            guard isLimited else {
+                if case .failure(let fault) = batch.read[index] {
+                    decisions.append(.refuse(fault))
+                } else {
+                    decisions.append(.forward)
+                }
+                continue
+            }
+            let verdict = verdicts[next]
+            next += 1
+            if verdict.isAllowed {
+                decisions.append(.forward)
+            } else {
+                refused += 1
+                decisions.append(refuse(batch, index, verdict, logLevel))
+            }
         }
-        totals.withLock { [refused] in $0 = ($0.decided + asked.count, $0.refused + refused, $0.uncounted) }
+        totals.withLock { [refused] in
+            $0 = ($0.decided + batch.keys.count, $0.refused + refused, $0.uncounted)
+        }
         return decisions
     }
 
@@ -121,24 +169,71 @@ package final class LimitStage: Sendable {
             ])
     }
 
+    private var mayRefund: Bool { mode == .checkAndCount && !countsFailures }
+
     /// Returns the correlation id of a request that tg-send gives back if it fails, because it sees the failure.
-    private func refundableRequest(_ event: Event) -> String? {
-        guard mode == .checkAndCount, !countsFailures, event.type.hasPrefix("commands.media.") else { return nil }
-        return event.correlationID?.description
+    private func refundableRequest(_ batch: Batch, _ index: Int) -> String? {
+        batch.type(index).hasPrefix("commands.media.") ? batch.correlationID(index).description : nil
     }
 
-    /// Returns the key to count an event by; nil for an event that no limit applies to. Reads the whole event if its head is not enough.
-    private func limitedKey(of event: inout Event) -> String? {
-        // A limit must not keep anyone from ending what costs the most.
-        if event.type == MediaCancel.type { return nil }
-        if case .head(let head) = event {
-            if case .text(let role) = head.fields[0], exemptRoles.contains(role) { return nil }
-            if head.fields[0] != .unclear, head.fields.count > 1, case .text(let value) = head.fields[1] {
-                return EventKey.counted(value)
+    /// Finds the keys to count the events of a batch by. Reads those whose heads are not enough.
+    private func readKeys(_ batch: inout Batch) {
+        switch batch.given {
+        case .whole(let events):
+            for event in events { addKey(of: event, to: &batch) }
+        case .heads(let heads):
+            for index in heads.indices {
+                // A limit must not keep anyone from ending what costs the most.
+                if heads[index].type == MediaCancel.type {
+                    batch.isLimited.append(false)
+                } else if let isLimited = addKey(of: heads[index], to: &batch.keys) {
+                    batch.isLimited.append(isLimited)
+                } else {
+                    let event = batch.envelope(index)
+                    batch.read[index] = event
+                    if case .success(let event) = event {
+                        addKey(of: event, to: &batch)
+                    } else {
+                        batch.isLimited.append(false)
+                    }
+                }
             }
-            event = event.read
         }
-        guard case .whole(let envelope) = event else { return nil }
+    }
+
+    /// Adds the key of an event.
+    ///
+    /// - Returns: whether a limit applies to the event; nil if only the whole event tells.
+    private func addKey(of head: EventHead, to keys: inout RateKeys) -> Bool? {
+        let isExempt: Bool? = head.withField(0) { role in
+            switch role {
+            case .absent: false
+            case .text(let text): exemptRoleBytes.contains { $0.elementsEqual(text) }
+            case .unclear: nil
+            }
+        }
+        guard let isExempt, !isExempt else { return isExempt == nil ? nil : false }
+        return head.withField(1) { value in
+            guard case .text(let text) = value else { return nil }
+            if text.count <= EventKey.maxBytes {
+                keys.add(text)
+            } else {
+                keys.add(EventKey.counted(String(decoding: text, as: UTF8.self)))
+            }
+            return true
+        }
+    }
+
+    /// Adds the key of an event, if a limit applies to it.
+    private func addKey(of event: Envelope, to batch: inout Batch) {
+        guard let key = limitedKey(of: event) else { return batch.isLimited.append(false) }
+        batch.keys.add(key)
+        batch.isLimited.append(true)
+    }
+
+    /// Returns the key to count an event by; nil for an event that no limit applies to.
+    private func limitedKey(of envelope: Envelope) -> String? {
+        if envelope.type == MediaCancel.type { return nil }
         if let role = envelope.role, exemptRoles.contains(role) { return nil }
         if let found = key.value(in: envelope) { return found }
         let isFirst = totals.withLock { totals in
@@ -149,29 +244,28 @@ package final class LimitStage: Sendable {
             // One line is enough: a stream in which no event has the key would fill the log.
             log.log(
                 level: isFirst ? .warning : .debug, "an event without \(key.words) passes uncounted",
-                metadata: ["key": "\(key)", "type": "\(event.type)"])
+                metadata: ["key": "\(key)", "type": "\(envelope.type)"])
         }
         return nil
     }
 
-    private func refuse(_ event: Event, _ key: String, _ verdict: RateDecision) -> Decision {
+    private func refuse(_ batch: Batch, _ index: Int, _ verdict: RateDecision, _ logLevel: Logger.Level) -> Decision {
         let level: Logger.Level = verdict.isFirstRefusal ? .info : .debug
         let answers = action == .reply && verdict.isFirstRefusal
         // A flood of refusals that nobody logs needs no more than the heads.
-        if log.logLevel > level, !answers {
+        if logLevel > level, !answers {
             if action != .mark { return .drop }
-            if case .head(let head) = event, let line = head.line(addingToMeta: markMembers(verdict)) {
-                return .rewrite(line)
-            }
+            if batch.head(index)?.takesMetaMembers == true { return .addToMeta(markMembers(verdict)) }
         }
-        switch event.envelope {
+        switch batch.envelope(index) {
         case .failure(let fault): return .refuse(fault)
         case .success(let envelope):
             return Tracer.correlating(with: envelope) {
                 log.log(
                     level: level, "over the limit",
                     metadata: [
-                        "limit": "\(counter.rule.name)", "key": "\(key.prefix(80))", "type": "\(event.type)",
+                        "limit": "\(counter.rule.name)", "key": "\((key.value(in: envelope) ?? "").prefix(80))",
+                        "type": "\(envelope.type)",
                         "retry_after_seconds": .stringConvertible(verdict.retryAfterSeconds),
                     ])
                 switch action {

@@ -43,27 +43,64 @@ package final class OutageGuard: Sendable {
 
     /// Returns one decision for each key, in order.
     ///
-    /// - Parameter requests: for each key, the correlation id of a request that may be given back: see `RateLimiter.decide`.
     /// - Throws: `RedisError` for a permanent failure, such as a refused password or a server that is not Redis.
-    func decide(
-        _ keys: [String], _ mode: RateMode, requests: [String?] = []
-    ) async throws(RedisError) -> [RateDecision] {
-        if mayTryRedis {
-            do throws(RedisError) {
-                let decisions = try await limiter.decide(keys, mode, requests: requests, timeout: Self.pause)
-                end()
-                return decisions
-            } catch {
-                guard error.isTransient else { throw error }
-                begin(error)
-            }
-        }
-        return keys.map { substitute(for: $0, mode) }
+    func decide(_ keys: [String], _ mode: RateMode) async throws(RedisError) -> [RateDecision] {
+        var batch = RateKeys(events: keys.count)
+        for key in keys { batch.add(key) }
+        return try await ask(batch, mode).decisions()
     }
 
-    /// Is true if Redis may be tried: there is no outage, or its next attempt is due.
-    private var mayTryRedis: Bool {
-        outage.withLock { $0.map { $0.nextTry <= .now } ?? true }
+    /// Asks for one decision for each event, in order, without waiting for the answer.
+    ///
+    /// - Throws: `RedisError` for a permanent failure.
+    func ask(_ keys: RateKeys, _ mode: RateMode) async throws(RedisError) -> Question {
+        var question = Question(counter: self, keys: keys, mode: mode)
+        guard mayTryRedis() else { return question }
+        do throws(RedisError) {
+            question.asked = try await limiter.ask(keys, mode, timeout: Self.pause)
+        } catch {
+            guard error.isTransient else { throw error }
+            begin(error)
+        }
+        return question
+    }
+
+    /// Represents decisions that were asked for.
+    struct Question: Sendable {
+        fileprivate let counter: OutageGuard
+        fileprivate let keys: RateKeys
+        fileprivate let mode: RateMode
+        /// The question to Redis; nil if Redis could not be asked.
+        fileprivate var asked: RateLimiter.Question?
+
+        /// Waits for one decision for each event, in order.
+        ///
+        /// - Parameter request: returns the correlation id of the request of an event, given by its place, if the request may be given
+        ///   back: see `RateLimiter.Question.decisions`.
+        /// - Throws: `RedisError` for a permanent failure.
+        func decisions(request: (Int) -> String? = { _ in nil }) async throws(RedisError) -> [RateDecision] {
+            if let asked {
+                do throws(RedisError) {
+                    let decisions = try await asked.decisions(request: request)
+                    counter.end()
+                    return decisions
+                } catch {
+                    guard error.isTransient else { throw error }
+                    counter.begin(error)
+                }
+            }
+            return (0..<keys.count).map { counter.substitute(for: keys.escapedKey(ofEvent: $0), mode) }
+        }
+    }
+
+    /// Returns whether Redis may be tried: there is no outage, or its next attempt is due. During an outage, one question at a time tries.
+    private func mayTryRedis() -> Bool {
+        outage.withLock { outage in
+            guard let nextTry = outage?.nextTry else { return true }
+            guard nextTry <= .now else { return false }
+            outage?.nextTry = .now + Self.pause
+            return true
+        }
     }
 
     private func begin(_ error: RedisError) {

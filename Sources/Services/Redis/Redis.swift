@@ -89,6 +89,39 @@ package final class Redis: Sendable {
         try await exchange(batch, timeout: timeout)
     }
 
+    /// Hands over encoded commands without waiting for their replies. The commands of later calls come after them.
+    ///
+    /// In a cluster, they are sent only when the replies are waited for, so that later commands cannot come before those that a node
+    /// sends elsewhere.
+    package func start(_ batch: CommandBatch, timeout: Duration? = nil) -> Started {
+        guard batch.count > 0 else { return Started(state: .none) }
+        switch servers {
+        case .one(let lane):
+            return Started(state: .sent(lane.start(batch, until: .after(timeout ?? commandTimeout))))
+        case .cluster: return Started(state: .later(self, batch, timeout))
+        }
+    }
+
+    /// Represents commands that were handed over.
+    package struct Started: Sendable {
+        fileprivate enum State {
+            case none
+            case sent(Lane.Sent)
+            case later(Redis, CommandBatch, Duration?)
+        }
+
+        fileprivate let state: State
+
+        /// Waits for the replies, in order, error replies as `.error`.
+        package func replies() async throws(RedisError) -> [RedisValue] {
+            switch state {
+            case .none: []
+            case .sent(let sent): try await sent.replies()
+            case .later(let redis, let batch, let timeout): try await redis.exchange(batch, timeout: timeout)
+            }
+        }
+    }
+
     /// Runs commands in one atomic step (`MULTI` … `EXEC`); returns the replies in order, failures of single commands as `.error`.
     ///
     /// - Throws: `RedisError` if the server refuses one of the commands; it then has run none.

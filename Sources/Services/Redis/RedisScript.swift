@@ -54,20 +54,43 @@ extension Redis {
     /// Runs that failed because the server did not have the script did nothing, and are repeated.
     package func run(
         _ script: RedisScript, count: Int, timeout: Duration?,
-        encode: (_ index: Int, _ hash: String, inout CommandBatch) -> Void
+        encode: @escaping @Sendable (_ index: Int, _ hash: String, inout CommandBatch) -> Void
     ) async throws(RedisError) -> [RedisValue] {
-        guard count > 0 else { return [] }
-        var hash = try await loadedHash(of: script)
-        var replies = try await exchange(batch(of: 0..<count, hash, encode), timeout: timeout)
-        let missed = replies.indices.filter { replies[$0].isNoScript }
-        guard !missed.isEmpty else { return replies }
-        hash = try await load(script)
-        let repeated = try await exchange(batch(of: missed, hash, encode), timeout: timeout)
-        for (index, reply) in zip(missed, repeated) { replies[index] = reply }
-        return replies
+        try await start(script, count: count, timeout: timeout, encode: encode).replies()
     }
 
-    private func batch(
+    /// Hands over runs of a script, as `run` does, without waiting for their replies; waits only while the script is first loaded.
+    func start(
+        _ script: RedisScript, count: Int, timeout: Duration?,
+        encode: @escaping @Sendable (_ index: Int, _ hash: String, inout CommandBatch) -> Void
+    ) async throws(RedisError) -> StartedRuns {
+        let hash = count > 0 ? try await loadedHash(of: script) : ""
+        return StartedRuns(
+            redis: self, script: script, timeout: timeout, encode: encode,
+            sent: start(Redis.batch(of: 0..<count, hash, encode), timeout: timeout))
+    }
+
+    /// Represents runs of a script that the server has been asked for.
+    struct StartedRuns: Sendable {
+        fileprivate let redis: Redis
+        fileprivate let script: RedisScript
+        fileprivate let timeout: Duration?
+        fileprivate let encode: @Sendable (Int, String, inout CommandBatch) -> Void
+        fileprivate let sent: Started
+
+        /// Waits for the replies, in order, error replies as `.error`.
+        func replies() async throws(RedisError) -> [RedisValue] {
+            var replies = try await sent.replies()
+            let missed = replies.indices.filter { replies[$0].isNoScript }
+            guard !missed.isEmpty else { return replies }
+            let hash = try await redis.load(script)
+            let repeated = try await redis.exchange(Redis.batch(of: missed, hash, encode), timeout: timeout)
+            for (index, reply) in zip(missed, repeated) { replies[index] = reply }
+            return replies
+        }
+    }
+
+    private static func batch(
         of indices: some Sequence<Int>, _ hash: String, _ encode: (Int, String, inout CommandBatch) -> Void
     ) -> CommandBatch {
         var batch = CommandBatch()
@@ -100,16 +123,28 @@ enum HashTag {
     /// Returns a text with `}`, `%` and line feeds percent-encoded: the first `}` would end the tag, and lists of keys have a key on each
     /// line.
     static func escaped(_ text: String) -> String {
-        let isPlain = text.utf8.allSatisfy {
-            $0 != UInt8(ascii: "}") && $0 != UInt8(ascii: "%") && $0 != UInt8(ascii: "\n")
+        var text = text
+        return text.withUTF8 { bytes in
+            let bytes = UnsafeRawBufferPointer(bytes)
+            var escaped: [UInt8] = []
+            escape(bytes, into: &escaped)
+            return String(decoding: escaped, as: UTF8.self)
         }
-        if isPlain { return text }
-        return text.unicodeScalars.reduce(into: "") { text, scalar in
-            switch scalar {
-            case "}": text += "%7D"
-            case "%": text += "%25"
-            case "\n": text += "%0A"
-            default: text.unicodeScalars.append(scalar)
+    }
+
+    /// Returns whether a text stays as it is.
+    static func isPlain(_ text: UnsafeRawBufferPointer) -> Bool {
+        text.allSatisfy { $0 != UInt8(ascii: "}") && $0 != UInt8(ascii: "%") && $0 != UInt8(ascii: "\n") }
+    }
+
+    /// Appends a text in the form of `escaped`.
+    static func escape(_ text: UnsafeRawBufferPointer, into output: inout [UInt8]) {
+        for byte in text {
+            switch byte {
+            case UInt8(ascii: "}"): output += "%7D".utf8
+            case UInt8(ascii: "%"): output += "%25".utf8
+            case UInt8(ascii: "\n"): output += "%0A".utf8
+            default: output.append(byte)
             }
         }
     }

@@ -12,9 +12,9 @@ package final class HandlingStatistics: HandlingObserver {
         /// The number of handlings, whatever their outcome.
         package var count: Int { counts.values.reduce(0, +) }
 
-        fileprivate mutating func add(_ outcome: HandlingOutcome, _ duration: Duration) {
-            counts[outcome, default: 0] += 1
-            total += duration
+        fileprivate mutating func add(_ outcome: HandlingOutcome, _ duration: Duration, times: Int) {
+            counts[outcome, default: 0] += times
+            total += duration * times
             longest = max(longest, duration)
         }
     }
@@ -31,12 +31,13 @@ package final class HandlingStatistics: HandlingObserver {
         var ended = 0
         var failures = 0
 
-        mutating func add(_ type: String, _ outcome: HandlingOutcome, _ duration: Duration) {
+        mutating func add(_ type: String, _ outcome: HandlingOutcome, _ duration: Duration, times: Int) {
             let isKept = figures.count < HandlingStatistics.maxTypes || figures[type] != nil
-            figures[isKept ? type : HandlingStatistics.otherTypes, default: Figures()].add(outcome, duration)
-            latency.add(duration)
-            ended += 1
-            if outcome == .failed { failures += 1 }
+            figures[isKept ? type : HandlingStatistics.otherTypes, default: Figures()]
+                .add(outcome, duration, times: times)
+            latency.add(duration, times: times)
+            ended += times
+            if outcome == .failed { failures += times }
         }
     }
 
@@ -67,13 +68,15 @@ package final class HandlingStatistics: HandlingObserver {
     package func began(_ count: Int) { state.withLock { $0.begun += count } }
 
     package func ended(_ handling: Handling, _ outcome: HandlingOutcome, after duration: Duration) {
-        ended(CollectionOfOne((handling.eventType, outcome)), after: duration)
+        ended([(handling.eventType, outcome, 1)], after: duration)
     }
 
     /// Counts events whose handling has ended, each after the same time.
-    package func ended(_ handlings: some Sequence<(String, HandlingOutcome)>, after duration: Duration) {
+    ///
+    /// - Parameter handlings: how many events of a type ended with an outcome.
+    package func ended(_ handlings: [(type: String, outcome: HandlingOutcome, count: Int)], after duration: Duration) {
         state.withLock { state in
-            for (type, outcome) in handlings { state.add(type, outcome, duration) }
+            for (type, outcome, count) in handlings { state.add(type, outcome, duration, times: count) }
         }
     }
 }

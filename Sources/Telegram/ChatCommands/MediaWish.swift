@@ -108,9 +108,11 @@ package struct MediaWish: Sendable, Equatable {
         return !videoFiles.contains(name[name.index(after: dot)...])
     }
 
+    private static let namedHeights: [String: Int64] = ["4k": 2160, "2k": 1440, "8k": 4320]
+
     /// Returns the height of `720`, `720p` or `4k`.
     private static func height(_ word: String) -> Int64? {
-        if let known = ["4k": 2160, "2k": 1440, "8k": 4320][word] { return Int64(known) }
+        if let known = namedHeights[word] { return known }
         let digits = word.hasSuffix("p") ? word.dropLast() : word[...]
         guard digits.utf8.allSatisfy({ (48...57).contains($0) }), let height = Int64(digits) else { return nil }
         return MediaVariant.heights.contains(height) ? height : nil
@@ -130,9 +132,10 @@ package struct MediaWish: Sendable, Equatable {
     /// Returns the part `1:30-2:45`, `1:02:03-`, `-0:30`; one of the times must have a colon, because numbers alone count
     /// the videos of a list.
     private static func cut(_ word: String) -> MediaVariant.Cut? {
-        let word = word.replacing("–", with: "-")
+        guard word.utf8.contains(UInt8(ascii: ":")) else { return nil }
+        let word = withHyphens(word)
         let parts = word.split(separator: "-", omittingEmptySubsequences: false)
-        guard parts.count == 2, word.contains(":") else { return nil }
+        guard parts.count == 2 else { return nil }
         let times = parts.map { $0.isEmpty ? nil : milliseconds($0) }
         for (part, time) in zip(parts, times) where !part.isEmpty && time == nil { return nil }
         return MediaVariant.Cut(start: times[0] ?? 0, end: times[1])
@@ -152,11 +155,17 @@ package struct MediaWish: Sendable, Equatable {
 
     /// Returns the two numbers of a word that consists of nothing but these and a hyphen.
     private static func places(_ word: String) -> (Substring, Substring)? {
-        let parts = word.replacing("–", with: "-").split(separator: "-", omittingEmptySubsequences: false)
+        let parts = withHyphens(word).split(separator: "-", omittingEmptySubsequences: false)
         guard parts.count == 2,
             parts.allSatisfy({ !$0.isEmpty && $0.utf8.allSatisfy { (48...57).contains($0) } })
         else { return nil }
         return (parts[0], parts[1])
+    }
+
+    /// Returns a word with hyphens in place of the dashes that some keyboards make of them.
+    private static func withHyphens(_ word: String) -> String {
+        // Nearly all words are of ASCII characters, and the search for another one takes a fraction of the time.
+        word.utf8.allSatisfy { $0 < 0x80 } ? word : word.replacing("–", with: "-")
     }
 
     /// Returns the milliseconds of `90`, `1:30`, `1:30.5` or `1:02:03`.

@@ -9,7 +9,7 @@ package struct WrittenCommand: Sendable {
     ///
     /// - Parameter bot: the user name of the bot that received the message; nil if it is not known.
     package init?(_ text: String, bot: String?) {
-        let words = text.split(whereSeparator: \.isWhitespace).map(String.init)
+        let words = text.words
         guard let first = words.first, first.utf8.count <= 64 else { return nil }
         // In a group, a menu writes `/vdl` as `/vdl@some_bot`.
         let parts = first.hasPrefix("/") ? first.split(separator: "@", maxSplits: 1).map(String.init) : [first]
@@ -34,5 +34,14 @@ package struct WrittenCommand: Sendable {
     package static func isMarked(_ word: String) -> Bool {
         guard let first = word.first, first == "." || first == "/" else { return false }
         return word.dropFirst().first?.isLetter == true
+    }
+}
+
+extension String {
+    /// The words between white space.
+    var words: [String] {
+        guard utf8.allSatisfy({ $0 < 0x80 }) else { return split(whereSeparator: \.isWhitespace).map(String.init) }
+        // Most messages are of ASCII characters, and comparing bytes takes a fraction of the time.
+        return utf8.split { $0 == 0x20 || (0x09...0x0D).contains($0) }.map { String(Substring($0)) }
     }
 }

@@ -77,6 +77,11 @@ final class Intake: Sendable {
         return pieces(of: splitter.take(lines.count))
     }
 
+    /// Returns some of the lines of a block, in their order, without copying them.
+    func part(of lease: BlockLease, _ ranges: [Range<Int>]) -> BlockLease {
+        BlockLease(LineBlock(ranges[...], of: lease.block), budget, sharing: lease)
+    }
+
     /// - Parameter outputs: the result of one call of the splitter, so that all their lines share one memory.
     private func pieces(of outputs: [LineSplitter.Output]) -> [Piece] {
         var first: BlockLease?

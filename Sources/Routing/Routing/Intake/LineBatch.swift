@@ -101,11 +101,11 @@ final class LineBatch: @unchecked Sendable {
         copy = .allocate(byteCount: max(room, LineBatch.copyBytes), alignment: 64)
     }
 
-    /// Makes a batch of copies of lines, which have no line feeds.
-    convenience init(lines: [[UInt8]]) {
-        self.init(room: lines.reduce(0) { $0 + $1.count + 1 })
+    /// Makes a batch of copies of lines.
+    convenience init(lines: [Line]) {
+        self.init(room: lines.reduce(0) { $0 + $1.range.count + 1 })
         for line in lines {
-            line.withUnsafeBytes { append(copying: $0, events: 0) }
+            line.withBytes { append(copying: $0, events: 0) }
             withUnsafeBytes(of: UInt8(ascii: "\n")) { append(copying: $0, events: 1) }
         }
     }
@@ -121,14 +121,21 @@ final class LineBatch: @unchecked Sendable {
     var room: Int { copy.map { $0.count - bytes } ?? 0 }
 
     /// The lines, without their line feeds.
-    var lines: [[UInt8]] {
-        var lines: [[UInt8]] = []
-        lines.reserveCapacity(slices.events)
+    var lines: [[UInt8]] { copiedLines.map(\.bytes) }
+
+    /// Copies of the lines, which share one memory.
+    var copiedLines: [Line] {
+        var splitter = LineSplitter(maxLineBytes: .max / 2, blockBytes: max(bytes, 1))
+        let free = splitter.free
+        var filled = 0
         for piece in slices.pieces {
             let bytes = UnsafeRawBufferPointer(start: piece.iov_base, count: piece.iov_len)
-            for line in bytes.split(separator: UInt8(ascii: "\n")) { lines.append(Array(line)) }
+            UnsafeMutableRawBufferPointer(rebasing: free[filled...]).copyMemory(from: bytes)
+            filled += piece.iov_len
         }
-        return lines
+        return splitter.take(filled).flatMap { output -> [Line] in
+            if case .lines(let block) = output { Array(block.lines) } else { [] }
+        }
     }
 
     /// Adds a copy of lines. The caller must have checked that there is room.

@@ -55,7 +55,7 @@ final class AccessGuard: Middleware {
 }
 
 /// Refuses events that do not match their JSON Schema.
-final class SchemaCheck: Middleware {
+final class SchemaCheck: LineMiddleware {
     private let schemas: SchemaSet
     private let refusesUnknown: Bool
 
@@ -71,13 +71,16 @@ final class SchemaCheck: Middleware {
         }
     }
 
-    func judge(_ events: [MiddlewareEvent], into verdicts: inout [Verdict]) { verdicts += events.map(judge) }
+    func judge(lines events: [ScannedEvent], into verdicts: inout [Verdict]) {
+        for event in events { verdicts.append(judge(event)) }
+    }
 
-    private func judge(_ event: MiddlewareEvent) -> Verdict {
-        let (type, version) = (event.envelope.type, event.envelope.version)
+    private func judge(_ event: ScannedEvent) -> Verdict {
+        let (type, version) = (event.type, event.version)
         if refusesUnknown, !schemas.knows(type, version: version) {
             return .refuse(MalformedInput(.unknownType, "no schema for \(type) version \(version)"))
         }
-        return schemas.fault(of: event.line, type: type, version: version).map { .refuse($0) } ?? .forward
+        let fault = event.line.withBytes { schemas.fault(of: $0, type: type, version: version) }
+        return fault.map { .refuse($0) } ?? .forward
     }
 }

@@ -4,7 +4,7 @@ import Logging
 import Tracing
 
 /// Counts events by type, and logs the counts periodically and at the end.
-final class EventCounter: Middleware {
+final class EventCounter: LineMiddleware {
     /// The most types that are counted by name: they come from outside. The others are counted together.
     private static let mostTypes = 100
     private static let otherTypes = "(others)"
@@ -21,15 +21,20 @@ final class EventCounter: Middleware {
         (self.name, self.interval, self.log) = (name, interval, log)
     }
 
-    func judge(_ events: [MiddlewareEvent], into verdicts: inout [Verdict]) {
-        for event in events {
-            let type = event.envelope.type
+    func judge(lines events: [ScannedEvent], into verdicts: inout [Verdict]) {
+        var start = 0
+        while start < events.count {
+            // Events of one type mostly come one after another.
+            let type = events[start].type
+            var end = start + 1
+            while end < events.count, events[end].type == type { end += 1 }
             let isKnown = counts[type] != nil || counts.count < EventCounter.mostTypes
-            counts[isKnown ? type : EventCounter.otherTypes, default: 0] += 1
+            counts[isKnown ? type : EventCounter.otherTypes, default: 0] += end - start
+            start = end
         }
         total += events.count
         if reportedAt.duration(to: .now) >= interval { report() }
-        verdicts += events.map { _ in .forward }
+        verdicts += repeatElement(.forward, count: events.count)
     }
 
     func finish() { report() }
@@ -64,7 +69,7 @@ final class EventLog: Middleware {
                     metadata: [
                         "id": "\(envelope.id)", "type": "\(envelope.type)",
                         "version": .stringConvertible(envelope.version),
-                        "size_bytes": .stringConvertible(event.line.count),
+                        "size_bytes": .stringConvertible(event.line.range.count),
                     ])
             }
         }

@@ -71,7 +71,7 @@ final class ExecFilter: Middleware {
         }
         var index = 0
         do throws(FilterProcess.Failure) {
-            try running.answer(part.map(\.line), within: timeout) { answer in
+            try running.answer(part.map(\.line.bytes), within: timeout) { answer in
                 verdicts.append(verdict(answer, on: part[index]))
                 index += 1
             }
@@ -108,7 +108,7 @@ final class ExecFilter: Middleware {
 
     private func verdict(_ answer: [UInt8], on event: MiddlewareEvent) -> Verdict {
         if answer.isEmpty { return .drop }
-        if answer == event.line { return .forward }
+        if event.line.withBytes({ answer.elementsEqual($0) }) { return .forward }
         let fault = answer.withUnsafeBytes { bytes in
             let scanned = parser.scan(bytes)
             guard let fault = scanned.fault else {

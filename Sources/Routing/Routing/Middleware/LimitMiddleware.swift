@@ -1,4 +1,5 @@
 import Envelope
+import JSON
 import Options
 import RateLimits
 import Redis
@@ -7,9 +8,10 @@ import System
 import Texts
 
 /// Limits events as the tool `ratelimit` does, and shares its counters in Redis with every stage that uses the same name.
-final class LimitMiddleware: Middleware {
+final class LimitMiddleware: LineMiddleware {
     private let stage: LimitStage
     private let bridge: AsyncBridge
+    private let reader: EventHeadReader
 
     init(
         rule: RateLimit, key: EventKey, mode: RateMode, action: LimitAction, exemptRoles: Set<String>,
@@ -25,19 +27,41 @@ final class LimitMiddleware: Middleware {
                 log: runtime.log, counter: counter, key: key, mode: mode, action: action, exemptRoles: exemptRoles,
                 texts: try Texts.ofEnvironment())
         }
+        reader = stage.headReader()
     }
 
-    func judge(_ events: [MiddlewareEvent], into verdicts: inout [Verdict]) throws(ToolError) {
-        let envelopes = events.map(\.envelope)
-        let decisions = try bridge.waitOrFail { [stage] in try await stage.decide(envelopes) }
-        verdicts += decisions.map { decision in
-            switch decision {
-            case .forward: .forward
-            case .drop: .drop
-            case .replace(let envelopes): .replace(envelopes.map { $0.line.dropLast() }.map(Array.init))
-            case .rewrite(let line): .replace([Array(line.dropLast())])
-            case .refuse(let fault): .refuse(fault)
+    func judge(lines events: [ScannedEvent], into verdicts: inout [Verdict]) throws(ToolError) {
+        // Only events that are still envelopes come here, so that a head fails for no event but one that the stage would refuse, too.
+        var heads: [EventHead] = []
+        var faults: [Int: MalformedInput] = [:]
+        heads.reserveCapacity(events.count)
+        for (index, event) in events.enumerated() {
+            do throws(MalformedInput) { heads.append(try reader.head(of: event.line)) } catch { faults[index] = error }
+        }
+        let asked = heads
+        let decisions = try bridge.waitOrFail { [stage] in try await stage.ask(asked)() }
+        var next = 0
+        for index in events.indices {
+            if let fault = faults[index] {
+                verdicts.append(.refuse(fault))
+                continue
             }
+            verdicts.append(verdict(decisions[next], on: heads[next]))
+            next += 1
+        }
+    }
+
+    private func verdict(_ decision: Decision, on head: EventHead) -> Verdict {
+        switch decision {
+        case .forward: return .forward
+        case .drop: return .drop
+        case .replace(let envelopes): return .replace(envelopes.map { $0.line.dropLast() }.map(Array.init))
+        case .addToMeta(let members):
+            var line: [UInt8] = []
+            line.reserveCapacity(head.line.range.count + members.count + 2)
+            head.append(to: &line, addingToMeta: members)
+            return .replace([line.dropLast()])
+        case .refuse(let fault): return .refuse(fault)
         }
     }
 }

@@ -52,7 +52,7 @@ final class RouteWorker: Sendable {
     }
 
     private func forward(_ batch: LineBatch, _ before: MiddlewareChain?, _ after: MiddlewareChain?) throws(ToolError) {
-        var lines = batch.lines
+        var lines = batch.copiedLines
         var failure: ToolError?
         if let before {
             let outcome = before.run(lines)
@@ -70,8 +70,8 @@ final class RouteWorker: Sendable {
         if let failure { throw failure }
     }
 
-    private func refuse(_ outcome: MiddlewareChain.Outcome, of lines: [[UInt8]]) {
-        for (refused, origin) in outcome.refused { deadLetters.add(refused, origin: lines[origin]) }
+    private func refuse(_ outcome: MiddlewareChain.Outcome, of lines: [Line]) {
+        for (refused, origin) in outcome.refused { deadLetters.add(refused, origin: lines[origin].bytes) }
     }
 
     var undeliveredBytes: Int { buffer.totalBytes - doneBytes.load(ordering: .relaxed) }

@@ -27,10 +27,11 @@ struct Router: ~Copyable {
     private var current: BlockLease?
     private var deadLetters: [UInt8] = []
     private var deadLetterCount = 0
+    private var types = TypeTexts()
     private var before: MiddlewareChain?
     private var after: MiddlewareChain?
     /// The lines that the `after` middlewares of all events have not seen yet.
-    private var routed: [[UInt8]] = []
+    private var routed: [Line] = []
     /// Nil while nothing is traced.
     private let spans: ForwardSpans?
 
@@ -119,49 +120,81 @@ struct Router: ~Copyable {
     /// Routes the lines of a block, or those that the middlewares of all events make of them.
     private mutating func take(_ lease: BlockLease) throws(ToolError) {
         guard before != nil || after != nil || delivery.stamps else { return route(lease) }
-        let incoming = wholeLines(of: lease)
+        let events = wholeLines(of: lease)
+        let incoming = events.map(\.line)
         var lines = incoming
         var failure: ToolError?
         if let before {
-            let outcome = before.run(incoming)
+            let outcome = before.run(events)
             // The queue delivers its entries again, so none of them may be handled in part.
             if let failure = outcome.failure, delivery.isFedByQueue { throw failure }
-            for (refused, origin) in outcome.refused { refuse(refused, origin: incoming[origin]) }
+            for (refused, origin) in outcome.refused { refuse(refused, origin: incoming[origin].bytes) }
             if delivery.isFedByQueue { noteChanges(outcome, of: incoming) }
             (lines, failure) = (outcome.lines, outcome.failure)
         }
         if !lines.isEmpty {
             if after != nil { routed += lines }
-            for case .lines(let lease) in delivery.intake.blocks(of: Array(lines.joined(separator: [0x0A])) + [0x0A]) {
-                route(lease)
-            }
+            route(lines, of: lease)
         }
         if let failure { throw failure }
     }
 
-    private func noteChanges(_ outcome: MiddlewareChain.Outcome, of lines: [[UInt8]]) {
-        for (line, origin) in zip(outcome.lines, outcome.origins) where line != lines[origin] {
-            delivery.deadLetters.note(line, madeOf: lines[origin])
+    /// Routes what the middlewares have left of the lines of a block: where they were read, if no line was changed.
+    private mutating func route(_ lines: [Line], of lease: BlockLease) {
+        guard lines.allSatisfy({ $0.block === lease.block }) else {
+            var bytes: [UInt8] = []
+            bytes.reserveCapacity(lines.reduce(0) { $0 + $1.range.count + 1 })
+            for line in lines {
+                line.withBytes { bytes.append(contentsOf: $0) }
+                bytes.append(0x0A)
+            }
+            for case .lines(let lease) in delivery.intake.blocks(of: bytes) { route(lease) }
+            return
+        }
+        route(lines.count == lease.block.ranges.count ? lease : delivery.intake.part(of: lease, lines.map(\.range)))
+    }
+
+    private func noteChanges(_ outcome: MiddlewareChain.Outcome, of lines: [Line]) {
+        for (line, origin) in zip(outcome.lines, outcome.origins) {
+            let given = lines[origin]
+            guard line.block !== given.block || line.range != given.range else { continue }
+            let (made, before) = (line.bytes, given.bytes)
+            if made != before { delivery.deadLetters.note(made, madeOf: before) }
         }
     }
 
     /// Returns the lines of a block that are envelopes, or become envelopes by a new correlation id if that is wanted; the
     /// others are refused.
-    private mutating func wholeLines(of lease: BlockLease) -> [[UInt8]] {
-        var lines: [[UInt8]] = []
-        for range in lease.block.ranges {
-            let line = UnsafeRawBufferPointer(start: lease.block.base + range.lowerBound, count: range.count)
+    private mutating func wholeLines(of lease: BlockLease) -> [ScannedEvent] {
+        var lines: [ScannedEvent] = []
+        lines.reserveCapacity(lease.block.ranges.count)
+        for whole in lease.block.lines {
+            let line = UnsafeRawBufferPointer(
+                start: lease.block.base + whole.range.lowerBound, count: whole.range.count)
             let scanned = parser.scan(line, padded: true)
             if scanned.isEnvelope {
-                lines.append(Array(line))
+                lines.append(
+                    ScannedEvent(line: whole, type: types.text(scanned.type), version: scanned.version))
             } else if delivery.stamps, scanned.fault?.code == .missingCorrelationID {
-                // What else is wrong with it shows when it is routed.
-                lines.append(EventID().stamped(on: line))
+                if let event = stamped(line) { lines.append(event) }
             } else {
                 refuse(line, scanned, scanned.fault, before: 0)
             }
         }
         return lines
+    }
+
+    /// Returns a line with a new correlation id; refuses it and returns nil if something else is wrong with it.
+    private mutating func stamped(_ line: UnsafeRawBufferPointer) -> ScannedEvent? {
+        let stamped = Line(EventID().stamped(on: line))
+        return stamped.withBytes { bytes in
+            let scanned = parser.scan(bytes, padded: true)
+            guard scanned.isEnvelope else {
+                refuse(bytes, scanned, scanned.fault, before: 0)
+                return nil
+            }
+            return ScannedEvent(line: stamped, type: types.text(scanned.type), version: scanned.version)
+        }
     }
 
     /// Runs the `after` middlewares of all events on what the outputs have been given.
@@ -171,7 +204,7 @@ struct Router: ~Copyable {
         let lines = routed
         routed = []
         let outcome = after.run(lines)
-        for (refused, origin) in outcome.refused { refuse(refused, origin: lines[origin]) }
+        for (refused, origin) in outcome.refused { refuse(refused, origin: lines[origin].bytes) }
         // There may be no further event for a long time.
         handOverDeadLetters()
         if let failure = outcome.failure { throw failure }

@@ -18,6 +18,12 @@ package struct CommandBatch: Sendable {
         for argument in command { add(argument) }
     }
 
+    /// Starts a command with its first words, which another batch encoded; the rest of them follow.
+    mutating func begin(encoded: [UInt8]) {
+        count += 1
+        bytes.append(contentsOf: encoded)
+    }
+
     /// Starts a command; exactly `arguments` calls of `add` follow.
     package mutating func begin(arguments: Int) {
         count += 1
@@ -48,13 +54,15 @@ package struct CommandBatch: Sendable {
     }
 
     /// Adds one word made of three.
-    mutating func add(joining first: String, _ second: String, _ third: String) {
-        addHeader(first.utf8.count + second.utf8.count + third.utf8.count)
-        bytes.append(contentsOf: first.utf8)
-        bytes.append(contentsOf: second.utf8)
-        bytes.append(contentsOf: third.utf8)
+    mutating func add(joining first: [UInt8], _ second: ArraySlice<UInt8>, _ third: [UInt8]) {
+        addHeader(first.count + second.count + third.count)
+        bytes.append(contentsOf: first)
+        bytes.append(contentsOf: second)
+        bytes.append(contentsOf: third)
         appendLineEnd()
     }
+
+    mutating func reserve(bytes count: Int) { bytes.reserveCapacity(bytes.count + count) }
 
     package mutating func add(_ number: Int64) {
         addHeader(Self.decimalWidth(number))

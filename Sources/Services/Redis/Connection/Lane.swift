@@ -61,7 +61,7 @@ final class Lane: Sendable {
     private static let confirmationLimit: Int64 = 1000
 
     /// Represents commands whose replies can be waited for.
-    struct Sent {
+    struct Sent: Sendable {
         fileprivate let exchange: Exchange
         fileprivate let address: RedisAddress
         fileprivate let isConfirmed: Bool

@@ -77,15 +77,39 @@ package struct RateDecision: Sendable, Equatable {
         self.retryAfterMilliseconds = retryAfterMilliseconds
         self.isFirstRefusal = isFirstRefusal
     }
+}
 
-    /// Reads the number that the scripts answer: the remaining events, or, below zero, twice the ms to wait, plus 1 for a first refusal.
-    ///
-    /// One number takes a third of the time of a list.
-    init(packed number: Int64) {
-        let isAllowed = number >= 0
-        self.init(
-            isAllowed: isAllowed, remaining: isAllowed ? Int(number) : 0,
-            retryAfterMilliseconds: isAllowed ? 0 : -number / 2, isFirstRefusal: !isAllowed && number % 2 != 0)
+/// Holds what Redis answers about the events of one key in a batch, which have been decided on in one step.
+struct RateAnswer {
+    /// The number of events that were allowed before these.
+    let free: Int64
+    /// The event of the batch, counted from 1, whose refusal is the first one of the window; nil if none is.
+    private let firstRefusal: Int64?
+    private let retryAfterMilliseconds: Int64
+    private let mode: RateMode
+    /// The number of these events that have been decided on.
+    private var decided: Int64 = 0
+
+    /// - Parameter refusal: twice the ms to wait after the allowed events, plus 1 if the refusal after them is the first one.
+    init(free: Int64, refusal: Int64, _ mode: RateMode) {
+        self.free = max(0, free)
+        retryAfterMilliseconds = refusal / 2
+        firstRefusal = refusal % 2 == 0 ? nil : self.free &+ 1
+        self.mode = mode
+    }
+
+    /// Returns the decision on the next event.
+    mutating func next() -> RateDecision {
+        decided += 1
+        let isAllowed = mode == .count || (mode == .check ? free > 0 : decided <= free)
+        if isAllowed {
+            return RateDecision(
+                isAllowed: true, remaining: Int(mode == .check ? free : max(0, free - decided)),
+                retryAfterMilliseconds: 0, isFirstRefusal: false)
+        }
+        return RateDecision(
+            isAllowed: false, remaining: 0, retryAfterMilliseconds: retryAfterMilliseconds,
+            isFirstRefusal: decided == firstRefusal)
     }
 }
 

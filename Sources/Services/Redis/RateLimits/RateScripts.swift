@@ -1,7 +1,8 @@
-/// Holds the scripts behind `RateLimiter`. Arguments: mode, limit, window in milliseconds, burst; the keys of one event after those of
-/// another. The answer is a number for each event: see `RateDecision.init(packed:)`.
+/// Holds the scripts behind `RateLimiter`. Arguments: mode, limit, window in milliseconds, burst, then the number of events of each key;
+/// the keys in Redis of one event key after those of another. The answer has two numbers for each event key: see `RateAnswer`.
 ///
-/// One run decides on several events, because the call of a script takes most of the time of a decision.
+/// One run decides on all events of several keys: the call of a script takes most of the time of a decision, and the calls of commands in
+/// it most of the rest.
 enum RateScripts {
     /// Returns the script of an algorithm, and the suffixes of its keys behind the event's key.
     static func script(for algorithm: RateLimit.Algorithm) -> (RedisScript, keySuffixes: [String]) {
@@ -13,36 +14,31 @@ enum RateScripts {
     }
 
     /// Keeps a counter that lives as long as the window. The first refusal raises it to one above the limit, which marks it.
+    ///
+    /// The mode that checks and counts is done with plain commands; see `RateLimiter.askCounters`.
     private static let fixed = RedisScript(
         """
         local mode, limit, window = ARGV[1], tonumber(ARGV[2]), ARGV[3]
         local call = redis.call
-        local function decide(key)
-          local used
-          if mode == 'check-and-count' then
-            used = call('INCR', key)
-            if used == 1 then call('PEXPIRE', key, window) end
-            if used <= limit then return limit - used end
-          else
-            used = tonumber(call('GET', key) or 0)
-            if mode == 'count' then
-              if used >= limit then return 0 end
-              used = call('INCR', key)
-              if used == 1 then call('PEXPIRE', key, window) end
-              return limit - used
-            end
-            if used < limit then return limit - used end
-            used = call('INCR', key)
-          end
-          local rest = call('PTTL', key)
-          if rest < 0 then
-            call('PEXPIRE', key, window)
-            rest = tonumber(window)
-          end
-          return -2 * math.max(rest, 1) - (used == limit + 1 and 1 or 0)
-        end
         local answers = {}
-        for index = 1, #KEYS do answers[index] = decide(KEYS[index]) end
+        for index = 1, #KEYS do
+          local key, events = KEYS[index], tonumber(ARGV[4 + index])
+          local used = tonumber(call('GET', key) or 0)
+          local free, refusal = math.max(limit - used, 0), 0
+          if mode == 'count' then
+            local counted = math.min(events, free)
+            if counted > 0 and call('INCRBY', key, counted) == counted then call('PEXPIRE', key, window) end
+          elseif free == 0 then
+            call('INCRBY', key, events)
+            local rest = call('PTTL', key)
+            if rest < 0 then
+              call('PEXPIRE', key, window)
+              rest = tonumber(window)
+            end
+            refusal = 2 * math.max(rest, 1) + (used == limit and 1 or 0)
+          end
+          answers[2 * index - 1], answers[2 * index] = free, refusal
+        end
         return answers
         """)
 
@@ -53,30 +49,33 @@ enum RateScripts {
         local call = redis.call
         local time = call('TIME')
         local now = time[1] * 1000000 + time[2]
-        local function decide(key, refused)
+        local answers = {}
+        for index = 1, #KEYS / 2 do
+          local key, events = KEYS[2 * index - 1], tonumber(ARGV[4 + index])
           local oldest = call('LINDEX', key, 0)
           while oldest and tonumber(oldest) <= now - window * 1000 do
             call('LPOP', key)
             oldest = call('LINDEX', key, 0)
           end
           local used = oldest and call('LLEN', key) or 0
-          if mode == 'count' or (mode == 'check-and-count' and used < limit) then
-            call('RPUSH', key, now)
+          local free, refusal = math.max(limit - used, 0), 0
+          local counted, replaced = 0, 0
+          if mode ~= 'check' then counted = math.min(events, free) end
+          -- Events that have already happened count in place of the oldest ones.
+          if mode == 'count' then replaced = math.min(events - counted, math.max(limit, used)) end
+          if counted + replaced > 0 then
+            for _ = 1, counted + replaced do call('RPUSH', key, now) end
+            for _ = 1, replaced do call('LPOP', key) end
             call('PEXPIRE', key, window)
-            if used >= limit then
-              call('LPOP', key)
-              return 0
-            end
-            return limit - used - 1
           end
-          if used < limit then return limit - used end
-          local leaving = tonumber(used == limit and oldest or call('LINDEX', key, used - limit))
-          local rest = math.ceil((leaving + window * 1000 - now) / 1000)
-          local first = call('SET', refused, 1, 'NX', 'PX', window)
-          return -2 * math.max(rest, 1) - (first and 1 or 0)
+          if mode == 'check-and-count' and events > free or mode == 'check' and free == 0 then
+            local leaving = tonumber(used > limit and call('LINDEX', key, used - limit) or oldest or now)
+            local rest = math.ceil((leaving + window * 1000 - now) / 1000)
+            local first = call('SET', KEYS[2 * index], 1, 'NX', 'PX', window)
+            refusal = 2 * math.max(rest, 1) + (first and 1 or 0)
+          end
+          answers[2 * index - 1], answers[2 * index] = free, refusal
         end
-        local answers = {}
-        for index = 1, #KEYS / 2 do answers[index] = decide(KEYS[2 * index - 1], KEYS[2 * index]) end
         return answers
         """)
 
@@ -88,22 +87,28 @@ enum RateScripts {
         local time = call('TIME')
         local now = time[1] * 1000000 + time[2]
         local interval = window * 1000 / limit
-        local capacity = ARGV[4] * interval
-        local function decide(key, refused)
-          local full = math.max(tonumber(call('GET', key) or now), now)
-          local after = full + interval
-          local over = after - now - capacity
-          if mode == 'count' or over <= 0.5 then
-            if mode == 'check' then return math.floor((now + capacity - full) / interval + 0.001) end
-            after = math.min(after, now + capacity)
-            call('SET', key, after, 'PX', math.max(math.ceil((after - now) / 1000), 1))
-            return math.floor((now + capacity - after) / interval + 0.001)
-          end
-          local first = call('SET', refused, 1, 'NX', 'PX', window)
-          return -2 * math.max(math.ceil(over / 1000), 1) - (first and 1 or 0)
-        end
+        local most = now + ARGV[4] * interval
         local answers = {}
-        for index = 1, #KEYS / 2 do answers[index] = decide(KEYS[2 * index - 1], KEYS[2 * index]) end
+        for index = 1, #KEYS / 2 do
+          local key, events = KEYS[2 * index - 1], tonumber(ARGV[4 + index])
+          local full = math.max(tonumber(call('GET', key) or now), now)
+          local free, refusal = math.max(math.floor((most - full + 0.5) / interval), 0), 0
+          local counted = 0
+          if mode == 'count' then
+            counted = events
+          elseif mode == 'check-and-count' then
+            counted = math.min(events, free)
+          end
+          if counted > 0 then
+            full = math.min(full + counted * interval, most)
+            call('SET', key, full, 'PX', math.max(math.ceil((full - now) / 1000), 1))
+          end
+          if mode == 'check-and-count' and events > free or mode == 'check' and free == 0 then
+            local first = call('SET', KEYS[2 * index], 1, 'NX', 'PX', window)
+            refusal = 2 * math.max(math.ceil((full + interval - most) / 1000), 1) + (first and 1 or 0)
+          end
+          answers[2 * index - 1], answers[2 * index] = free, refusal
+        end
         return answers
         """)
 }

@@ -173,8 +173,11 @@ struct BatchResults: Sendable {
         let range: Range<Int>
     }
 
-    private(set) var bytes: [UInt8] = []
+    private(set) var bytes: [UInt8]
     private(set) var items: [Item] = []
+
+    /// - Parameter memory: an empty array whose memory is used.
+    init(memory: [UInt8] = []) { bytes = memory }
 
     mutating func reserve(bytes count: Int, items: Int) {
         bytes.reserveCapacity(count)

@@ -19,6 +19,15 @@ package enum IncomingLine: Sendable {
         case .head(let head): head.line
         }
     }
+
+    /// The correlation id of an event that the stage accepts.
+    var correlationID: EventID? {
+        switch self {
+        case .event(let event, _): event.correlationID
+        case .head(let head): head.correlationID
+        case .other: nil
+        }
+    }
 }
 
 /// Represents a line of the input together with its queue entry, if it came from a queue.
@@ -220,7 +229,7 @@ package final class EventStream: Sendable {
     }
 
     func refuse(
-        _ correlationID: EventID, _ line: Line, _ entry: QueueEntry?, _ fault: MalformedInput
+        _ correlationID: EventID?, _ line: Line, _ entry: QueueEntry?, _ fault: MalformedInput
     ) async throws {
         let bytes = line.bytes
         let refused = RefusedLine(line: bytes, sizeBytes: bytes.count, fault: fault, correlationID: correlationID)

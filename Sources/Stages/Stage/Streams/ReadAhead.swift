@@ -13,8 +13,9 @@ final class ReadAhead: Sendable {
         var worker: CheckedContinuation<Void, Never>?
     }
 
-    /// The number of reads that are held, besides the batch in work. A read is at most 256 KiB or one line.
-    private static let maxReads = 2
+    /// The number of reads that are held, besides the batch in work. A read is at most 256 KiB or one line. Larger batches ask Redis less
+    /// often, and once for all events of one key.
+    private static let maxReads = 6
 
     private let state = Mutex(State())
 
@@ -87,7 +88,55 @@ extension EventStream {
         }
     }
 
+    /// Asks about batch after batch of the lines that are readable, and finishes each with the answer, in order.
+    ///
+    /// With a queue as input, the answer to one batch is awaited before the next one is taken.
+    /// - Parameters:
+    ///   - ask: asks about one batch at a time.
+    ///   - finish: waits for the answer and writes the results. It may run while later batches are asked about.
+    /// - Throws: the first failure, after the batches that were asked about before it have been finished.
+    func forEachBatch<Asked: Sendable>(
+        shutdown: Shutdown, output: EventOutput, asking ask: @escaping @Sendable ([Received]) async throws -> Asked,
+        _ finish: ([Received], Asked) async throws -> Void
+    ) async throws {
+        guard case .lines(let input) = source else {
+            return try await forEachBatch(shutdown: shutdown, output: output) { batch in
+                try await finish(batch, try await ask(batch))
+            }
+        }
+        let ahead = ReadAhead()
+        let inFlight = InFlight<(batch: [Received], asked: Asked)>(limit: EventStream.batchesInFlight)
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask {
+                defer { ahead.end() }
+                while let items = try await self.next(of: input), await ahead.put(items) {}
+            }
+            group.addTask {
+                do {
+                    // While there is no room, the next batch grows.
+                    while await inFlight.waitForRoom(), let batch = await ahead.take() {
+                        inFlight.put((batch, try await ask(batch)))
+                    }
+                    inFlight.finish()
+                } catch {
+                    inFlight.finish(error)
+                }
+            }
+            do {
+                while let (batch, asked) = try await inFlight.take() { try await finish(batch, asked) }
+            } catch {
+                inFlight.abandon()
+                ahead.end()
+                shutdown.request()
+                throw error
+            }
+            try await group.waitForAll()
+        }
+    }
+
     private static let queueBatch = 512
+    /// The number of batches that wait for their answer, besides the one whose answer is awaited.
+    private static let batchesInFlight = 1
 
     /// Reads the next batch while a batch is in work.
     private func forEachBatch(
