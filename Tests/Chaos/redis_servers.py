@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import os
 import random
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from servers import free_ports
@@ -25,6 +26,8 @@ class Place:
     address: str = "127.0.0.1"
     # What stands before a command so that it runs there.
     command: tuple[str, ...] = ()
+    # The environment that gives its servers a clock of their own; empty for the true one.
+    clock: dict[str, str] = field(default_factory=dict, hash=False)
 
     def free_port(self) -> int:
         # On a machine of its own, nothing else listens.
@@ -59,7 +62,8 @@ class Node:
         # A server that listens elsewhere than on the loopback interface wants a password, unless it is told otherwise.
         command += ["--protected-mode", "no"]
         command += ["--logfile", str(self._folder / "redis.log")]
-        self._process = subprocess.Popen(["setpriv", "--pdeathsig", "TERM", "--", *command], stdin=subprocess.DEVNULL)
+        environment = os.environ | (self.place.clock if not self._sentinel else {})
+        self._process = subprocess.Popen(["setpriv", "--pdeathsig", "TERM", "--", *command], stdin=subprocess.DEVNULL, env=environment)
         wait_until("redis-server does not answer", lambda: "PONG" in self.cli("PING", check=False))
 
     def kill(self) -> None:
@@ -165,16 +169,17 @@ class Sentinels(Redis):
     def restart(self) -> None:
         """Kills the primary server, and starts it again once the sentinels have elected another one."""
         self.restarts += 1
-        lost = self._primary()
+        lost = self.primary()
         killed_at = time.monotonic()
         lost.kill()
-        wait_until("no other server was elected", lambda: self._primary().port != lost.port)
+        wait_until("no other server was elected", lambda: self.primary().port != lost.port)
         self.elections.append((killed_at, time.monotonic()))
         lost.start()
         wait_until("the killed server does not come back", lost.is_replicated)
 
-    def _primary(self) -> Node:
-        port = int(self._sentinels[0].cli("SENTINEL", "GET-MASTER-ADDR-BY-NAME", self.NAME).split()[1])
+    def primary(self, seen_by: int = 0) -> Node:
+        """- Parameter seen_by: the sentinel that is asked."""
+        port = int(self._sentinels[seen_by].cli("SENTINEL", "GET-MASTER-ADDR-BY-NAME", self.NAME).split()[1])
         return next(server for server in self._servers if server.port == port)
 
     def _knows_all(self, sentinel: Node) -> bool:
