@@ -245,7 +245,9 @@ class Requests:
         verdict.check(asked == self.options.requests, f"{asked} requests, {fleet.redis.restarts} primary servers killed, {len(self.faults)} faults")
         verdict.check(self.is_at_rest, f"all queues are empty at the end {self._depths() or ''}")
         answers = Answers.of(fleet.telegram, self.people, self.questions, self.spoken)
-        answers.judge(verdict, asked, fleet.telegram, self.kinds.get("missing", 0), fleet.missed_answers())
+        answers.judge(
+            verdict, asked, fleet.telegram, self.kinds.get("missing", 0), fleet.missed_answers(), fleet.redis.hasty_elections()
+        )
         if fleet.senders:
             verdict.check(self.kills > 0 or not self.options.sender_kills, f"{1 + len(fleet.senders)} machines send, {self.kills} kills of tg-send")
         judge_notes(verdict, fleet.telegram, self.people, self.notes, fleet.missed_answers())

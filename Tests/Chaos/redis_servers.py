@@ -5,12 +5,14 @@ from __future__ import annotations
 import itertools
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 
 from servers import free_ports
@@ -79,7 +81,8 @@ class Node:
         return subprocess.run(command, capture_output=True, text=True, check=check).stdout
 
     def is_replicated(self) -> bool:
-        return "master_link_status:up" in self.cli("INFO", "replication")
+        # While it reads the data of another server, it may close connections.
+        return "master_link_status:up" in self.cli("INFO", "replication", check=False)
 
 
 class Redis:
@@ -110,6 +113,9 @@ class Redis:
         time.sleep(0.5)
         self._node.start()
 
+    def hasty_elections(self) -> int:
+        return 0
+
     def locks(self) -> list[str]:
         """Returns the remaining locks and waiting requests."""
         keys = [key for node in self._primaries() for key in node.cli("--scan", "--pattern", "tgpipe:*").split()]
@@ -135,6 +141,7 @@ class Sentinels(Redis):
     def __init__(self, folder: Path, places: Sequence[Place] = (HERE,)) -> None:
         """- Parameter places: the machines, each of which gets a server and a sentinel in turn."""
         self._begin()
+        self._folder = folder
         options = [*DURABLE, "--repl-diskless-sync-delay", "0"]
         first = Node(folder / "redis-0", *options, place=places[0])
         self._servers = [first] + [
@@ -176,6 +183,15 @@ class Sentinels(Redis):
         self.elections.append((killed_at, time.monotonic()))
         lost.start()
         wait_until("the killed server does not come back", lost.is_replicated)
+
+    def hasty_elections(self) -> int:
+        """Returns how many servers were elected right after another one, although no server was killed in between: a busy one may not answer
+        its sentinels for a second. A replica may be elected then that lags behind the one which has confirmed writes, and these are lost."""
+        found = []
+        for log in self._folder.glob("sentinel-*/redis.log"):
+            found += re.findall(r"^\d+:X (.*?) # \+promoted-slave", log.read_text(), re.MULTILINE)
+        times = sorted(datetime.strptime(text, "%d %b %Y %H:%M:%S.%f").timestamp() for text in found)
+        return sum(later - earlier < 5 for earlier, later in itertools.pairwise(times))
 
     def primary(self, seen_by: int = 0) -> Node:
         """- Parameter seen_by: the sentinel that is asked."""
