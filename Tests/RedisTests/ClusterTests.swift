@@ -121,6 +121,19 @@ import Testing
         await other.close()
     }
 
+    @Test func `What a replica refuses while its cluster is down can be tried again`() async throws {
+        let cluster = try RedisCluster(replicas: 1)
+        // Without most of the nodes that own slots, nobody can be elected.
+        for node in cluster.nodes[1...2] { node.kill() }
+        let replica = cluster.nodes[3]
+        #expect(try await eventually { try replica.cli("CLUSTER", "INFO").contains("cluster_state:fail") })
+        let address = "redis://127.0.0.1:\(replica.port ?? 0)?replicas=1"
+        let redis = Redis(try RedisAddress(parsing: address), clientName: "test")
+        // It also refuses WAIT, with an error that says nothing of the cluster.
+        let error = await #expect(throws: RedisError.self) { try await redis.send("SET", "a", "1") }
+        #expect(error?.isTransient == true && error?.message.contains("CLUSTERDOWN") == true, "\(error?.message ?? "")")
+    }
+
     @Test func `Addresses that do not fit the server are explained`() async throws {
         let cluster = try RedisCluster()
         let node = Redis(

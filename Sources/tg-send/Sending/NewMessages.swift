@@ -21,7 +21,9 @@ struct NewMessages: Sendable {
     /// that it has just sent.
     private static let patience = Duration.seconds(1)
     /// The number of ids that are tried at most.
-    private static let maxIDs: Int64 = 40
+    private static let maxIDs = 40
+    /// The number of ids behind the lowest one, known ones included, among which the message is looked for.
+    private static let longestReach: Int64 = 1000
     /// The number of ids behind the newest known message that are tried.
     private static let reach: Int64 = 10
     private static let maxFailures = 5
@@ -52,7 +54,7 @@ struct NewMessages: Sendable {
     private func sendOnce(
         _ method: String, _ parameters: JSONObject, _ uploads: [MediaUpload], _ job: Job
     ) async throws(TelegramError) -> JSON {
-        if let found = try await foundAfterCrash(method, parameters, uploads, job) { return found }
+        if let found = try await foundAfterCrash(method, parameters, job) { return found }
         let isRecorded = shared.waits && !api.isAccount && !job.isProgress
         let newest = isRecorded ? await shared.newestMessage(in: job.chat) : shared.newestOwnMessage(in: job.chat)
         let isBegun = isRecorded && canSearch(parameters, job, newest: newest)
@@ -97,7 +99,7 @@ struct NewMessages: Sendable {
     /// - Returns: nil if the message is to be sent.
     /// - Throws: `TelegramError`, with `isOutcomeUnknown` if it may have been sent.
     private func foundAfterCrash(
-        _ method: String, _ parameters: JSONObject, _ uploads: [MediaUpload], _ job: Job
+        _ method: String, _ parameters: JSONObject, _ job: Job
     ) async throws(TelegramError) -> JSON? {
         guard let begun = job.begunCall, !api.isAccount, canSearch(parameters, job, newest: begun.newest) else {
             return nil
@@ -107,10 +109,9 @@ struct NewMessages: Sendable {
         let isForward = NewMessages.isForward(method)
         switch await search(job, newest: begun.newest, count, isForward: isForward) {
         case .sent(let id): return found(id, method, job)
-        case .notSent: return nil
-        case .unknown:
-            // An upload takes so long that it was most likely not complete.
-            guard uploads.isEmpty else { return nil }
+        // The process may have ended before the call: while it waited for a server of Redis to be replaced, or during an upload.
+        case .notSent, .unknown: return nil
+        case .perhapsSent:
             throw TelegramError.outcomeUnknown("the process that called \(method) has ended without its answer")
         }
     }
@@ -133,7 +134,7 @@ struct NewMessages: Sendable {
         switch await search(job, newest: newest, count, isForward: NewMessages.isForward(method)) {
         case .sent(let id): return found(id, method, job)
         case .notSent: throw error.repeatable
-        case .unknown: throw error
+        case .perhapsSent, .unknown: throw error
         }
     }
 
@@ -150,6 +151,8 @@ struct NewMessages: Sendable {
     private enum Finding {
         case sent(Int64)
         case notSent
+        /// There is a message that may be the one, or somebody else's.
+        case perhapsSent
         case unknown
     }
 
@@ -167,8 +170,10 @@ struct NewMessages: Sendable {
             let lower = NewMessages.start(of: job, newest: newest)
         else { return .unknown }
         let wanted = max(lower, known.newest ?? lower) + NewMessages.reach
-        let upper = min(wanted, lower + NewMessages.maxIDs)
-        for id in (lower + 1)...upper where !known.ids.contains(id) {
+        let upper = min(wanted, lower + NewMessages.longestReach)
+        // What the bot has sent to other chats takes ids of the same sequence.
+        let open = ((lower + 1)...upper).filter { !known.ids.contains($0) }
+        for id in open.prefix(NewMessages.maxIDs) {
             switch await look(at: id, job) {
             case .own where !isForward:
                 guard await isUnclaimed(id, job) else { continue }
@@ -176,14 +181,14 @@ struct NewMessages: Sendable {
                 return .sent(id)
             case .notEditable where isForward:
                 guard await isUnclaimed(id, job) else { continue }
-                // It may be somebody else's. A missing message is a smaller evil than two.
+                // A missing message is a smaller evil than two.
                 await claim(id, count, job)
-                return .unknown
+                return .perhapsSent
             case .own, .notEditable, .other: continue
             case nil: return .unknown
             }
         }
-        return upper == wanted ? .notSent : .unknown
+        return upper == wanted && open.count <= NewMessages.maxIDs ? .notSent : .unknown
     }
 
     /// Takes the messages behind the first one of a call for found, too.

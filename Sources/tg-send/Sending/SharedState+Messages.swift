@@ -172,8 +172,7 @@ extension SharedState {
         if saved == nil { ownMessages.withLock { $0.keep(notes) } }
     }
 
-    /// Returns the messages in a chat that the processes of the bot have sent, and the newest id in its sequence; nil
-    /// without Redis.
+    /// Returns the messages in the sequence of a chat that the processes of the bot have sent, and the newest of them; nil without Redis.
     func ownMessages(near chat: ChatID) async -> (ids: Set<Int64>, newest: Int64?)? {
         await saveOwnMessages()
         let answer = await attempt { redis throws(RedisError) in
@@ -187,7 +186,7 @@ extension SharedState {
                 words[0] == SharedState.sequence(of: chat)
             else { continue }
             newest = max(newest ?? id, id)
-            if words[1] == chat.description { ids.insert(id) }
+            ids.insert(id)
         }
         return (ids, newest)
     }
