@@ -102,8 +102,8 @@ class Fleet(Bot):
         self.s3 = self._stack.enter_context(S3(self.folder))
         self._store_url = self._within_reach(self.s3.url)
         if self._options.redis_clock:
-            # The first machine to be elected may be this one, or the next one but one.
-            self.machine("media-1").set_redis_clock(self._options.redis_clock)
+            # The primary server begins on this machine, so that each fail-over from it and to it is a jump of the clock.
+            self.machine("front").set_redis_clock(self._options.redis_clock)
         return KINDS[self._options.redis](self.folder, [machine.place for machine in self.machines])
 
     def _within_reach(self, url: str) -> str:
