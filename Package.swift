@@ -320,7 +320,10 @@ let package = Package(
         tests("TextsTests", ["Config", "TestSupport", "Texts"]),
         tests(
             "TgSendTests",
-            ["Envelope", "JSON", "Media", "Payloads", "Stage", "System", "TestSupport", "Texts", "tg-send", arguments]),
+            [
+                "BotAPI", "Envelope", "JSON", "Media", "Options", "Payloads", "Queue", "Stage", "System", "TestSupport",
+                "Texts", "tg-send", arguments,
+            ]),
         tests(
             "MediaTests",
             ["Config", "Crypto", "HTTP", "JSON", "Media", "Payloads", "Process", "Stage", "System", "TestSupport"]),

@@ -63,7 +63,7 @@ struct FetchStage: Sendable {
         }
         if worked == nil, let name = awaited.name { await shared.leave(name, context.waiter) }
         let outcome = worked ?? .done([failed(request, .cancelledByUser)])
-        await turns.done(event, outcome)
+        await turns.done(event, outcome, isFromQueue: isFromQueue)
         return outcome
     }
 

@@ -10,6 +10,8 @@ import Turns
 /// Tells media-turns how many places this worker has, and which requests are done.
 final class TurnReports: Sendable {
     private static let interval = Duration.seconds(10)
+    /// The longest wait for a Redis that does not take an end: in a cluster, it may take the event itself.
+    private static let patience = Duration.seconds(10)
     /// The pause after which ends are noted again that Redis did not take.
     private static let pause = Duration.seconds(1)
     /// More ends are not kept for another try; the oldest ones are left to the day after which a turn is free again.
@@ -18,7 +20,8 @@ final class TurnReports: Sendable {
     private static let mostAtOnce = 500
 
     private let runtime: Runtime
-    private let book: TurnBook
+    /// Calls of the first one fail while Redis is away, and those of the second one wait.
+    private let (book, patientBook): (TurnBook, TurnBook)
     private let usage: Usage
     private let places: Int
     private let worker = "\(Runtime.host):\(getpid()):\(String(UInt32.random(in: 0...(.max)), radix: 16))"
@@ -29,7 +32,8 @@ final class TurnReports: Sendable {
     /// - Parameter places: the number of fetches that run at once; 0 for a worker that takes no requests of media-turns.
     init(runtime: Runtime, places: Int) {
         (self.runtime, self.places) = (runtime, places)
-        (book, usage) = (TurnBook(runtime, waits: false), Usage(runtime))
+        (book, patientBook) = (TurnBook(runtime, waits: false), TurnBook(runtime))
+        usage = Usage(runtime)
     }
 
     /// Offers the places until its task is cancelled, and takes them back then.
@@ -48,14 +52,34 @@ final class TurnReports: Sendable {
     }
 
     /// Notes the end of the work on an event, whose turn others get.
-    func done(_ event: Envelope, _ outcome: Outcome) async {
+    ///
+    /// An event of a queue is finished in Redis after this call. A process that was killed in between would leave a turn taken for a day if
+    /// the end was not noted before; so this waits for a Redis that is away, as the event has to.
+    func done(_ event: Envelope, _ outcome: Outcome, isFromQueue: Bool) async {
         // A request that is handed over keeps its turn.
         guard case .done(let results) = outcome, !results.contains(where: { $0.type == LargeDownload.type }) else {
             return
         }
-        ended.withLock { $0 += TurnReports.requests(of: event) }
-        await noteEnds()
-        if ended.withLock({ !$0.isEmpty }) { changed.notify() }
+        let ids = TurnReports.requests(of: event)
+        let isNoted = await note { book in
+            guard isFromQueue else { return try await book.end(ids, isDone: true) }
+            try await self.endPatiently(ids)
+        }
+        if isNoted { return }
+        ended.withLock { $0 += ids }
+        changed.notify()
+    }
+
+    private func endPatiently(_ ids: [EventID]) async throws {
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { try await self.patientBook.end(ids, isDone: true) }
+            group.addTask {
+                try await Task.sleep(for: TurnReports.patience)
+                throw CancellationError()
+            }
+            defer { group.cancelAll() }
+            try await group.next()
+        }
     }
 
     /// Notes that an event gets no more attempts.

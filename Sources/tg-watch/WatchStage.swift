@@ -13,9 +13,15 @@ struct WatchStage: Sendable {
     let runtime: Runtime
     let conditions: Conditions
     let actions: Actions
+    /// The time since which this process reads messages.
+    private let start = ContinuousClock.now
 
     /// The time for which a message is known as done, in seconds.
     private static let rememberedFor: Int64 = 90 * 86_400
+
+    init(runtime: Runtime, conditions: Conditions, actions: Actions) {
+        (self.runtime, self.conditions, self.actions) = (runtime, conditions, actions)
+    }
 
     func selects(_ event: Envelope) -> Bool { message(event)?.meets(conditions) ?? false }
 
@@ -47,8 +53,9 @@ struct WatchStage: Sendable {
         }
         guard try await isFirst(message, event, "to:\(place)") else { return .done(commands) }
         guard let album = message.albumID else { return .done(commands + [command([message], target)]) }
+        let others = try await context.lease?.othersInWork() ?? []
         switch try await Album(runtime, "\(message.message.chatID):\(album)", place).join(
-            message.entry, event, wait: actions.albumWait.duration)
+            message.entry, event, wait: actions.albumWait.duration, readingFor: .now - start, others: others)
         {
         case .wait(let time): return .held(for: time)
         case .isPart: return .done(commands)
@@ -154,6 +161,10 @@ struct WatchStage: Sendable {
 }
 
 /// Collects the messages of an album, which arrive one after the other, in Redis: any of the processes may get each of them.
+///
+/// An album is whole when none of its messages has come for a while. That says nothing as long as messages lie with a process that died,
+/// or in a queue that nobody has read: a process that has just started waits as if the last message had just come, and what was taken
+/// from the queue before must be finished, by whomever.
 private struct Album {
     enum Place {
         /// The event that acts for the album waits for further messages.
@@ -172,11 +183,28 @@ private struct Album {
         key = "tgpipe:{album:\(album)}:\(target)"
     }
 
-    func join(_ entry: String, _ event: Envelope, wait: Duration) async throws -> Place {
+    /// The longest time for which an album waits for messages that were taken and not finished.
+    private static let longestWait = Duration.seconds(120)
+
+    /// Adds a message to the album.
+    ///
+    /// - Parameters:
+    ///   - wait: the time in which no message must have come.
+    ///   - age: the time for which this process has been reading messages.
+    ///   - others: the ids of the other events that were taken from the queue and are not finished, from before this call.
+    func join(
+        _ entry: String, _ event: Envelope, wait: Duration, readingFor age: Duration, others: [String]
+    ) async throws -> Place {
+        // Two albums that look for each other's messages at the same moments would wait for each other.
+        let pause = Int64.random(in: 100...300)
         let answer = try await runtime.untilRedisAnswers { redis throws(RedisError) in
             try await redis.run(
                 Album.joining, keys: ["\(key):members", "\(key):state"],
-                arguments: [.text(event.id.description), .text(entry), .integer(max(1, wait.milliseconds))])
+                arguments: [
+                    .text(event.id.description), .text(entry), .integer(max(1, wait.milliseconds)),
+                    .integer(age.milliseconds), .text(others.joined(separator: " ")), .integer(pause),
+                    .integer(Album.longestWait.milliseconds),
+                ])
         }
         guard let answer = answer.array, let rest = answer.first?.int else { return .isPart }
         if rest > 0 { return .wait(.milliseconds(rest)) }
@@ -184,8 +212,9 @@ private struct Album {
     }
 
     /// Adds a message. The first event acts for the album once no message has come for a while; one that comes later than that acts for
-    /// itself. Arguments: the event, the message, the time to wait in ms. Returns the rest of that time, 0 and all messages for the
-    /// event that acts, or -1.
+    /// itself. Arguments: the event, the message, the time to wait in ms, the time for which the process has been reading in ms, the events
+    /// that were taken and are not finished, the pause until these are looked at again in ms, the longest wait for them in ms. Returns the
+    /// rest of the time to wait, 0 and all messages for the event that acts, or -1.
     private static let joining = RedisScript(
         """
         local time = redis.call('TIME')
@@ -197,13 +226,26 @@ private struct Album {
           leader = event
         end
         if leader ~= event and done and redis.call('HEXISTS', members, event) == 0 then return {0, ARGV[2]} end
-        if not done and redis.call('HSET', members, event, ARGV[2]) == 1 then redis.call('HSET', state, 'changed', now) end
+        if not done and redis.call('HSET', members, event, ARGV[2]) == 1 then
+          redis.call('HSET', state, 'changed', now)
+          redis.call('HDEL', state, 'open', 'asked')
+        end
         redis.call('EXPIRE', members, 86400)
         redis.call('EXPIRE', state, 86400)
         if leader ~= event then return {-1} end
         -- The clock of another server may be behind.
-        local rest = math.min(tonumber(ARGV[3]), ARGV[3] - (now - (redis.call('HGET', state, 'changed') or now)))
+        local quiet = math.min(now - (redis.call('HGET', state, 'changed') or now), tonumber(ARGV[4]))
+        local rest = math.min(tonumber(ARGV[3]), ARGV[3] - quiet)
         if not done and rest > 0 then return {rest} end
+        -- Of the events that were in work at the first look after the quiet time, those that are still.
+        local before, asked, open = redis.call('HGET', state, 'open'), redis.call('HGET', state, 'asked') or now, {}
+        for id in ARGV[5]:gmatch('%S+') do
+          if not before or (' ' .. before .. ' '):find(' ' .. id .. ' ', 1, true) then open[#open + 1] = id end
+        end
+        if not done and #open > 0 and now - asked < tonumber(ARGV[7]) then
+          redis.call('HSET', state, 'open', table.concat(open, ' '), 'asked', asked)
+          return {tonumber(ARGV[6])}
+        end
         redis.call('HSET', state, 'done', 1)
         local out = redis.call('HVALS', members)
         table.insert(out, 1, 0)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import random
 import subprocess
 import sys
 import threading
 import time
+import uuid
+from collections import Counter
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -25,8 +28,9 @@ from network import Machine, Network, what_is_missing  # noqa: E402
 from probe import Probe  # noqa: E402
 from redis_servers import Cluster, Redis, Sentinels  # noqa: E402
 from servers import S3  # noqa: E402
-from stages import queue_stats  # noqa: E402
-from verdict import Answers, Verdict, files_below, parse, run_folder  # noqa: E402
+from sides import run_sides  # noqa: E402
+from stages import Stage, kill_one, queue_stats  # noqa: E402
+from verdict import Answers, Verdict, files_below, judge_notes, missed_answers, parse, run_folder  # noqa: E402
 
 BUCKET = "hosts"
 REST_SECONDS = 400
@@ -48,6 +52,8 @@ class Fleet(Bot):
         self.work = folder / "work"
         self.work.mkdir()
         self.proxies: list[RefusingProxy] = []
+        # The front sends, too.
+        self.senders: list[Stage] = []
 
     def machine(self, name: str) -> Machine:
         return self._network.machines[name]
@@ -63,6 +69,21 @@ class Fleet(Bot):
     def own_state(self, machine: str) -> Path:
         """Returns the same folder as this process sees it."""
         return self.machine(machine).folder / "state"
+
+    def start_senders(self) -> None:
+        """Lets further machines send what the bot says."""
+        for name in list(self.roles)[1 : self._options.senders]:
+            words = [str(self.tools / "tg-send"), "--from", "queue:send", "--no-pacing", "--lease", "5s"]
+            stage = Stage(f"send.{name}", [*self._command(name), *words], self._environment(name), self.folder / f"send-{name}.log")
+            stage.start()
+            self.senders.append(stage)
+
+    def __exit__(self, *details: object) -> None:
+        self.sender_statuses = [stage.end() for stage in self.senders]
+        super().__exit__(*details)
+
+    def missed_answers(self) -> Counter[str]:
+        return missed_answers(list(self.folder.glob("*.log")))
 
     def left_over(self) -> list[str]:
         folders = [self.own_state(name) / "media" / "fetch" for name in self.roles]
@@ -80,6 +101,9 @@ class Fleet(Bot):
     def _make_redis(self) -> Redis:
         self.s3 = self._stack.enter_context(S3(self.folder))
         self._store_url = self._within_reach(self.s3.url)
+        if self._options.redis_clock:
+            # The primary server begins on this machine, so that each fail-over from it and to it is a jump of the clock.
+            self.machine("front").set_redis_clock(self._options.redis_clock)
         return KINDS[self._options.redis](self.folder, [machine.place for machine in self.machines])
 
     def _within_reach(self, url: str) -> str:
@@ -112,11 +136,15 @@ class Requests:
         # Those of them that are answered in words.
         self.spoken: dict[int, set[int]] = {person.id: set() for person in self.people}
         self.kinds: dict[str, int] = {}
+        # The numbers that the bot says to each person, who must get them in order.
+        self.notes: Counter[int] = Counter()
+        self.kills = 0
         self.faults: list[tuple[float, str]] = []
         self.verdict = Verdict()
 
     def run(self) -> Verdict:
         self.fleet.bless(self.people)
+        self.fleet.start_senders()
         with Probe(self.options.tools, self.fleet) as probe:
             self.started = time.monotonic()
             asking = threading.Thread(target=self._ask_all)
@@ -133,7 +161,26 @@ class Requests:
     def _ask_all(self) -> None:
         schedule = Schedule(self.options.seed, self.options.seconds)
         schedule.add(self.options.requests, "somebody asks", self._ask)
+        schedule.add(self.options.notes, "the bot says a number", self._note)
+        if self.fleet.senders:
+            schedule.add(self.options.sender_kills, "a tg-send is killed", self._kill_sender)
         schedule.run(is_over=lambda: False)
+
+    def _kill_sender(self) -> None:
+        self.kills += kill_one(self.fleet.senders, self.random)
+
+    def _note(self) -> None:
+        person = self.random.choice(self.people)
+        self.notes[person.id] += 1
+        event = {
+            "id": str(uuid.UUID(int=self.random.getrandbits(128), version=4)), "type": "commands.telegram.send",
+            "correlation_id": str(uuid.UUID(int=self.random.getrandbits(128), version=4)),
+            "payload": {"chat_id": person.id, "text": f"note {self.notes[person.id]}"},
+        }  # fmt: skip
+        # While Redis is away it is repeated: a job is put into the queue once.
+        command = [str(self.options.tools / "ev-queue"), "push", "send"]
+        while subprocess.run(command, input=json.dumps(event).encode(), env=self._environment(), capture_output=True, check=False).returncode:
+            time.sleep(0.2)
 
     def _ask(self) -> None:
         person, site = self.random.choice(self.people), self.fleet.site
@@ -198,7 +245,12 @@ class Requests:
         verdict.check(asked == self.options.requests, f"{asked} requests, {fleet.redis.restarts} primary servers killed, {len(self.faults)} faults")
         verdict.check(self.is_at_rest, f"all queues are empty at the end {self._depths() or ''}")
         answers = Answers.of(fleet.telegram, self.people, self.questions, self.spoken)
-        answers.judge(verdict, asked, fleet.telegram, self.kinds.get("missing", 0), self._may_repeat())
+        answers.judge(
+            verdict, asked, fleet.telegram, self.kinds.get("missing", 0), fleet.missed_answers(), fleet.redis.hasty_elections()
+        )
+        if fleet.senders:
+            verdict.check(self.kills > 0 or not self.options.sender_kills, f"{1 + len(fleet.senders)} machines send, {self.kills} kills of tg-send")
+        judge_notes(verdict, fleet.telegram, self.people, self.notes, fleet.missed_answers())
         for name, seconds in probe.costs(fleet.redis.elections):
             verdict.check(seconds <= MOST_EXTRA_SECONDS, f"{name}, and events went on {seconds:.2f} s after it")
         lost, doubles, count = probe.tally()
@@ -215,13 +267,6 @@ class Requests:
         dead = [line for line in queue_stats(self.options.tools, self._environment()) if line.get("dead")]
         verdict.check(not dead, f"no event became a dead letter {dead or ''}")
 
-    def _may_repeat(self) -> int:
-        """Returns the number of calls whose answers may not have reached a tg-send that was cut off: those of the last second before."""
-        cuts = [at + self.started for at, what in self.faults if "front is cut off" in what]
-        offset = time.time() - time.monotonic()
-        calls = [call for method in ("sendVideo", "sendAudio", "sendMessage") for call in self.fleet.telegram.calls(method)]
-        return sum(any(cut - 2 <= call["started_at"] - offset <= cut + 1 for cut in cuts) for call in calls)
-
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, epilog="A short run: --requests 150 --redis-restarts 1 --cut-seconds 15 --seconds 90")
@@ -235,9 +280,14 @@ def main() -> int:
     parser.add_argument("--cut-seconds", type=float, default=60, help="for which it is cut off")
     parser.add_argument("--clocks", type=int, default=1, help="how often the clock of a machine goes wrong by an hour")
     parser.add_argument("--seconds", type=float, default=400, help="in which all is asked and fails")
+    parser.add_argument("--senders", type=int, choices=(1, 2, 3), default=2, help="machines that send, the front among them")
+    parser.add_argument("--sender-kills", type=int, default=6, help="how often a tg-send of another machine is killed")
+    parser.add_argument("--notes", type=int, default=200, help="numbers that the bot says, of which each person's must arrive in order")
+    parser.add_argument("--redis-clock", type=int, default=0, metavar="SECONDS", help="by which the clock of one server of Redis is wrong")
     parser.add_argument("--turns", default="--per-user 100", help="further arguments of media-turns")
     parser.add_argument("--to-store", action="store_true", help="media-fetch puts files into the store itself")
     parser.add_argument("--events", type=int, metavar="N", help="instead, push N events on one machine, and work on them on the two others")
+    parser.add_argument("--sides", action="store_true", help="instead, cut the primary server off while both sides of the network write")
     parser.add_argument("--patience", type=float, default=3600, help="the most seconds that --events may take")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 32))
     parser.add_argument("--keep", action="store_true", help="leave the folder with its logs")
@@ -251,12 +301,15 @@ def main() -> int:
         options.redis_restarts = 5 if options.redis == "sentinel" else 2
     print(f"hosts: seed {options.seed}", flush=True)
     with run_folder("hosts", options.keep) as folder, Network(folder, list(Fleet.roles)) as network:
-        if options.events:
+        if options.sides:
+            verdict = run_sides(options, folder, network)
+        elif options.events:
             verdict = run_hops(options, folder, network)
         else:
             with Fleet(options, folder, network) as fleet:
                 verdict = Requests(options, fleet).run()
-            verdict.check(set(fleet.statuses) == {0}, f"asked to, the bot ends on each machine {fleet.statuses}")
+            statuses = fleet.statuses + fleet.sender_statuses
+            verdict.check(set(statuses) == {0}, f"asked to, the bot ends on each machine {statuses}")
     verdict.show()
     return 0 if verdict.is_good else 1
 

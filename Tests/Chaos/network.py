@@ -46,6 +46,7 @@ class Machine:
         self.folder = network.folder / "machines" / name
         self.folder.mkdir(parents=True)
         self._clock = self.folder / "clock"
+        self._redis_clock: dict[str, str] = {}
         self.set_clock(0)
         (self.folder / "resolv.conf").write_text(f"nameserver {NET}.1\noptions timeout:1 attempts:2\n")
         _ip("netns", "add", self.namespace)
@@ -62,7 +63,13 @@ class Machine:
     @property
     def place(self) -> Place:
         """The machine for servers whose folders are the common ones."""
-        return Place(self.address, ("ip", "netns", "exec", self.namespace))
+        return Place(self.address, ("ip", "netns", "exec", self.namespace), self._redis_clock)
+
+    def set_redis_clock(self, seconds: int) -> None:
+        """Gives the servers of Redis that are started here a clock that is wrong by this much from the beginning."""
+        path = self.folder / "redis-clock"
+        path.write_text(f"{seconds:+d}\n")
+        self._redis_clock = {"LD_PRELOAD": str(self._network.clock), "TGPIPE_CLOCK_FILE": str(path)}
 
     def command(self, own: Path) -> list[str]:
         """Returns what stands before a command so that it sees its machine's folder at `own`, and the machine's name and name server."""

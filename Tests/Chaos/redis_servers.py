@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import itertools
+import os
 import random
+import re
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 
 from servers import free_ports
@@ -25,6 +28,8 @@ class Place:
     address: str = "127.0.0.1"
     # What stands before a command so that it runs there.
     command: tuple[str, ...] = ()
+    # The environment that gives its servers a clock of their own; empty for the true one.
+    clock: dict[str, str] = field(default_factory=dict, hash=False)
 
     def free_port(self) -> int:
         # On a machine of its own, nothing else listens.
@@ -59,7 +64,8 @@ class Node:
         # A server that listens elsewhere than on the loopback interface wants a password, unless it is told otherwise.
         command += ["--protected-mode", "no"]
         command += ["--logfile", str(self._folder / "redis.log")]
-        self._process = subprocess.Popen(["setpriv", "--pdeathsig", "TERM", "--", *command], stdin=subprocess.DEVNULL)
+        environment = os.environ | (self.place.clock if not self._sentinel else {})
+        self._process = subprocess.Popen(["setpriv", "--pdeathsig", "TERM", "--", *command], stdin=subprocess.DEVNULL, env=environment)
         wait_until("redis-server does not answer", lambda: "PONG" in self.cli("PING", check=False))
 
     def kill(self) -> None:
@@ -75,7 +81,8 @@ class Node:
         return subprocess.run(command, capture_output=True, text=True, check=check).stdout
 
     def is_replicated(self) -> bool:
-        return "master_link_status:up" in self.cli("INFO", "replication")
+        # While it reads the data of another server, it may close connections.
+        return "master_link_status:up" in self.cli("INFO", "replication", check=False)
 
 
 class Redis:
@@ -106,6 +113,9 @@ class Redis:
         time.sleep(0.5)
         self._node.start()
 
+    def hasty_elections(self) -> int:
+        return 0
+
     def locks(self) -> list[str]:
         """Returns the remaining locks and waiting requests."""
         keys = [key for node in self._primaries() for key in node.cli("--scan", "--pattern", "tgpipe:*").split()]
@@ -131,6 +141,7 @@ class Sentinels(Redis):
     def __init__(self, folder: Path, places: Sequence[Place] = (HERE,)) -> None:
         """- Parameter places: the machines, each of which gets a server and a sentinel in turn."""
         self._begin()
+        self._folder = folder
         options = [*DURABLE, "--repl-diskless-sync-delay", "0"]
         first = Node(folder / "redis-0", *options, place=places[0])
         self._servers = [first] + [
@@ -165,16 +176,26 @@ class Sentinels(Redis):
     def restart(self) -> None:
         """Kills the primary server, and starts it again once the sentinels have elected another one."""
         self.restarts += 1
-        lost = self._primary()
+        lost = self.primary()
         killed_at = time.monotonic()
         lost.kill()
-        wait_until("no other server was elected", lambda: self._primary().port != lost.port)
+        wait_until("no other server was elected", lambda: self.primary().port != lost.port)
         self.elections.append((killed_at, time.monotonic()))
         lost.start()
         wait_until("the killed server does not come back", lost.is_replicated)
 
-    def _primary(self) -> Node:
-        port = int(self._sentinels[0].cli("SENTINEL", "GET-MASTER-ADDR-BY-NAME", self.NAME).split()[1])
+    def hasty_elections(self) -> int:
+        """Returns how many servers were elected right after another one, although no server was killed in between: a busy one may not answer
+        its sentinels for a second. A replica may be elected then that lags behind the one which has confirmed writes, and these are lost."""
+        found = []
+        for log in self._folder.glob("sentinel-*/redis.log"):
+            found += re.findall(r"^\d+:X (.*?) # \+promoted-slave", log.read_text(), re.MULTILINE)
+        times = sorted(datetime.strptime(text, "%d %b %Y %H:%M:%S.%f").timestamp() for text in found)
+        return sum(later - earlier < 5 for earlier, later in itertools.pairwise(times))
+
+    def primary(self, seen_by: int = 0) -> Node:
+        """- Parameter seen_by: the sentinel that is asked."""
+        port = int(self._sentinels[seen_by].cli("SENTINEL", "GET-MASTER-ADDR-BY-NAME", self.NAME).split()[1])
         return next(server for server in self._servers if server.port == port)
 
     def _knows_all(self, sentinel: Node) -> bool:

@@ -194,6 +194,43 @@ import Testing
         }
     }
 
+    @Test func `From a queue, the end of a request is noted before its result is there, also when Redis was away`()
+        async throws
+    {
+        let redis = try RedisServer(configuration: RedisServer.durable)
+        try FileManager.default.createDirectory(atPath: folder("www"), withIntermediateDirectories: true)
+        try Data(repeating: 7, count: 60_000).write(to: URL(fileURLWithPath: folder("www/file.bin")))
+        let site = try WebSite(root: folder("www"))
+        var asked = request(by: 7)
+        asked.payload = ["url": .string("\(site.url)/slow/30000/file.bin")]
+        let environment = [
+            "TGPIPE_REDIS": redis.address, "TGPIPE_STATE": folder("state"), "TGPIPE_STORE": "file:\(folder("store"))",
+        ]
+        func run(_ tool: String, _ arguments: [String]) throws -> ToolRun {
+            try ToolRun(tool, arguments, environment: environment, folder: folder)
+        }
+        func isDone() throws -> Bool {
+            let results = try redis.cli("XRANGE", "tgpipe:{queues}:fetched:stream", "-", "+")
+            return results.contains(#""type":"events.media.fetched""#) || results.contains(#""type":"events.dl."#)
+        }
+        let turns = try run("media-turns", ["--to", "queue:asked"])
+        turns.send(asked.line)
+        #expect(try await eventually { try redis.cli("ZCARD", "tgpipe:{turns}:running") == "1" })
+        turns.closeInput()
+        #expect(try await turns.result().status == 0)
+        let options = ["--from", "queue:asked", "--to", "queue:fetched", "--allow-private", "--min-rate", "1"]
+        let worker = try run("media-fetch", options)
+        // Redis is away when the download ends.
+        #expect(try await eventuallyAsync { try await !site.requests("/slow/30000/file.bin").isEmpty })
+        redis.kill()
+        try await Task.sleep(for: .seconds(4))
+        try redis.start()
+        #expect(try await eventually { try isDone() })
+        worker.signal(SIGKILL)
+        _ = try await worker.result()
+        #expect(try redis.cli("ZCARD", "tgpipe:{turns}:running") == "0")
+    }
+
     @Test func `What a killed stage held does not keep turns`() async throws {
         let first = try run("media-turns", ["--per-user", "1"])
         let requests = (1...3).map { request(by: 7, $0) }

@@ -101,6 +101,83 @@ import Testing
         #expect(try download.envelopes().first?.meta["source"]?["message_id"] == 10)
     }
 
+    /// Puts an update into the queue `updates`.
+    private func push(_ event: Envelope) throws {
+        let line = String(decoding: event.line.dropLast(), as: UTF8.self)
+        try redis.cli("XADD", "tgpipe:{queues}:updates:stream", "*", "e", line)
+    }
+
+    private func watcher(_ folder: TemporaryFolder) throws -> ToolRun {
+        try ToolRun(
+            "tg-watch",
+            [
+                "--from", "queue:updates", "--to", "queue:send", "--lease", "3s", "--forward", "@archive",
+                "--album-wait", "1s",
+            ], environment: ["TGPIPE_REDIS": redis.address], folder: folder)
+    }
+
+    /// Returns the ids of the messages of each forward so far.
+    private func forwards() throws -> [[Int64]] {
+        try redis.cli("XRANGE", "tgpipe:{queues}:send:stream", "-", "+").split(separator: "\n")
+            .filter { $0.hasPrefix("{") }.map { try Envelope(try JSON(parsing: String($0))) }
+            .map { $0.payload["message_ids"]?.array?.compactMap(\.int) ?? [] }
+    }
+
+    private func pending(_ consumer: String) throws -> Int {
+        try redis.cli("XPENDING", "tgpipe:{queues}:updates:stream", "tg-watch", "-", "+", "10")
+            .split(separator: "\n").count { $0.hasPrefix(consumer) }
+    }
+
+    @Test func `An album waits for a message that a process took before it died`() async throws {
+        let folder = try TemporaryFolder()
+        let parts = (30...32).map { update(Int64($0), photo("\($0)").with("media_group_id", "j")) }
+        // A worker takes the first message, and is never heard of again.
+        try push(parts[0])
+        try redis.cli("XGROUP", "CREATE", "tgpipe:{queues}:updates:stream", "tg-watch", "0")
+        try redis.cli("SADD", "tgpipe:{queues}:names", "updates")
+        try redis.cli(
+            "XREADGROUP", "GROUP", "tg-watch", "dead:1:x", "STREAMS", "tgpipe:{queues}:updates:stream", ">")
+        let watcher = try watcher(folder)
+        for part in parts.dropFirst() { try push(part) }
+        #expect(try await eventually { try !forwards().isEmpty })
+        watcher.signal(SIGTERM)
+        #expect(try await watcher.result().status == 0)
+        #expect(try forwards() == [[30, 31, 32]])
+    }
+
+    @Test func `A process that starts reads what has come before it takes an album for whole`() async throws {
+        let folder = try TemporaryFolder()
+        let parts = (40...42).map { update(Int64($0), photo("\($0)").with("media_group_id", "k")) }
+        try push(parts[0])
+        let first = try watcher(folder)
+        #expect(try await eventually { try pending("held") == 1 })
+        first.signal(SIGKILL)
+        _ = try await first.result()
+        // The time to wait passes while nobody reads.
+        try await Task.sleep(for: .seconds(2))
+        for part in parts.dropFirst() { try push(part) }
+        let second = try watcher(folder)
+        #expect(try await eventually { try !forwards().isEmpty })
+        second.signal(SIGTERM)
+        #expect(try await second.result().status == 0)
+        #expect(try forwards() == [[40, 41, 42]])
+    }
+
+    @Test func `Albums that come together do not wait for each other`() async throws {
+        let folder = try TemporaryFolder()
+        let watcher = try watcher(folder)
+        let albums: [[Int64]] = (0..<20).map { album in [100 + 2 * album, 101 + 2 * album] }
+        for (number, ids) in albums.enumerated() {
+            for id in ids { try push(update(id, photo("\(id)").with("media_group_id", .string("m\(number)")))) }
+        }
+        let start = ContinuousClock.now
+        #expect(try await eventually { try forwards().count == 20 })
+        #expect(ContinuousClock.now - start < .seconds(20))
+        watcher.signal(SIGTERM)
+        #expect(try await watcher.result().status == 0)
+        #expect(try Set(forwards()) == Set(albums))
+    }
+
     @Test func `One caption decides about a whole album, and what only tells what happened is no message`() async throws
     {
         let album = [

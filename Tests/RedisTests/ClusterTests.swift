@@ -94,6 +94,46 @@ import Testing
         }
     }
 
+    @Test func `A node that does not answer holds up no command for the others`() async throws {
+        let cluster = try RedisCluster(configuration: ["cluster-require-full-coverage no"])
+        let redis = Redis(
+            try RedisAddress(parsing: cluster.address), clientName: "test", commandTimeout: .milliseconds(1200))
+        func key(of node: Int) -> String {
+            (0...).lazy.map { "key:\($0)" }.first { KeySlot.of($0.utf8) * 3 / KeySlot.count == node } ?? ""
+        }
+        for node in 0..<3 { try await redis.send("SET", .text(key(of: node)), .integer(Int64(node))) }
+        cluster.nodes[0].freeze()
+        defer { cluster.nodes[0].thaw() }
+        for _ in 0..<3 {
+            let error = await #expect(throws: RedisError.self) { try await redis.send("GET", .text(key(of: 0))) }
+            #expect(error?.isTransient == true)
+            for node in 1..<3 {
+                let start = ContinuousClock.now
+                #expect(try await redis.send("GET", .text(key(of: node))).int == Int64(node))
+                #expect(ContinuousClock.now - start < .seconds(1))
+            }
+        }
+        // The map itself comes from a node that answers.
+        let other = Redis(try RedisAddress(parsing: cluster.address), clientName: "test")
+        let start = ContinuousClock.now
+        #expect(try await other.send("GET", .text(key(of: 1))).int == 1)
+        #expect(ContinuousClock.now - start < .seconds(1))
+        await other.close()
+    }
+
+    @Test func `What a replica refuses while its cluster is down can be tried again`() async throws {
+        let cluster = try RedisCluster(replicas: 1)
+        // Without most of the nodes that own slots, nobody can be elected.
+        for node in cluster.nodes[1...2] { node.kill() }
+        let replica = cluster.nodes[3]
+        #expect(try await eventually { try replica.cli("CLUSTER", "INFO").contains("cluster_state:fail") })
+        let address = "redis://127.0.0.1:\(replica.port ?? 0)?replicas=1"
+        let redis = Redis(try RedisAddress(parsing: address), clientName: "test")
+        // It also refuses WAIT, with an error that says nothing of the cluster.
+        let error = await #expect(throws: RedisError.self) { try await redis.send("SET", "a", "1") }
+        #expect(error?.isTransient == true && error?.message.contains("CLUSTERDOWN") == true, "\(error?.message ?? "")")
+    }
+
     @Test func `Addresses that do not fit the server are explained`() async throws {
         let cluster = try RedisCluster()
         let node = Redis(

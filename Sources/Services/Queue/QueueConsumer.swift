@@ -126,15 +126,22 @@ package final class QueueConsumer: Sendable {
 
     /// Returns the entries that this worker has without knowing it, so that they need not wait for the end of their leases.
     private func releaseStrays() async throws {
-        let words = try await run(QueueScripts.own, []).array ?? []
+        let own = try await unfinished(of: settings.worker).map(\.entry)
         let known = leases.withLock { $0 }
-        var strays: [QueueEntry] = []
-        for first in stride(from: 0, to: words.count - 1, by: 2) {
-            guard let id = words[first].string, let attempt = words[first + 1].int else { throw unexpected() }
-            let entry = QueueEntry(id: id, attempt: Int(attempt))
-            if !known.has(entry) { strays.append(entry) }
-        }
+        let strays = own.filter { !known.has($0) }
         if !strays.isEmpty { try await release(strays) }
+    }
+
+    /// Returns up to 5000 entries that are not finished, and the consumers to which they belong.
+    ///
+    /// - Parameter consumer: nil for those of all.
+    private func unfinished(of consumer: String?) async throws -> [(entry: QueueEntry, consumer: String)] {
+        let words = try await run(QueueScripts.unfinished, [.text(consumer ?? "")]).array ?? []
+        return try stride(from: 0, to: words.count - 2, by: 3).map { first in
+            guard let id = words[first].string, let attempt = words[first + 1].int, let owner = words[first + 2].string
+            else { throw unexpected() }
+            return (QueueEntry(id: id, attempt: Int(attempt)), owner)
+        }
     }
 
     /// Waits until there may be an entry to take.
@@ -244,6 +251,11 @@ package final class QueueConsumer: Sendable {
         if answer.int == -1 { return nil }
         forget([entry])
         return answer.int == 1
+    }
+
+    /// Returns the ids of the other entries that workers of the group have taken and not finished, 5000 at most. Held entries do not count.
+    package func othersInWork(than entry: QueueEntry) async throws -> [String] {
+        try await unfinished(of: nil).filter { $0.consumer != "held" && $0.entry.id != entry.id }.map(\.entry.id)
     }
 
     private func forget(_ entries: [QueueEntry]) {

@@ -254,12 +254,15 @@ enum QueueScripts {
             return 1
             """)
 
-    /// Lists up to 5000 entries of the worker. Answer: id and attempt of each.
-    static let own = RedisScript(
+    /// Lists up to 5000 unfinished entries of a consumer, or of all. Argument: its name, or an empty one. Answer: id, attempt and consumer of
+    /// each.
+    static let unfinished = RedisScript(
         prelude + """
+            local words = {stream, group, '-', '+', 5000}
+            if ARGV[3] ~= '' then words[6] = ARGV[3] end
             local found = {}
-            for _, entry in ipairs(redis.call('XPENDING', stream, group, '-', '+', 5000, consumer)) do
-              found[#found + 1], found[#found + 2] = entry[1], entry[4]
+            for _, entry in ipairs(redis.call('XPENDING', unpack(words))) do
+              found[#found + 1], found[#found + 2], found[#found + 3] = entry[1], entry[4], entry[2]
             end
             return found
             """)

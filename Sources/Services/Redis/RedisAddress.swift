@@ -66,6 +66,14 @@ package struct RedisAddress: Sendable, Hashable {
         if case .sentinel = server { true } else { false }
     }
 
+    /// Is true if another server takes the place of one that is lost, within seconds.
+    package var hasFailOver: Bool {
+        switch server {
+        case .sentinel, .cluster: true
+        case .tcp, .unix: false
+        }
+    }
+
     /// Returns the address of one server that belongs to this address.
     func member(_ endpoint: Endpoint) -> RedisAddress {
         RedisAddress(

@@ -34,6 +34,11 @@ package enum RedisValue: Sendable, Equatable {
 
     package var isNull: Bool { self == .null }
 
+    /// Is true for an error reply.
+    var isError: Bool {
+        if case .error = self { true } else { false }
+    }
+
     /// Is true for the error reply of a replica to a write.
     var saysReadOnly: Bool {
         guard case .error(let text) = self else { return false }

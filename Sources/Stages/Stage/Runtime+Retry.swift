@@ -57,7 +57,7 @@ extension Runtime {
     package func untilRedisAnswers<Answer>(
         until end: ContinuousClock.Instant? = nil, _ call: () async throws -> Answer
     ) async throws -> Answer {
-        var backoff = Backoff(first: .milliseconds(100), longest: .seconds(10))
+        var backoff = Backoff(first: .milliseconds(100), longest: longestPauseForRedis)
         while true {
             do {
                 let answer = try await call()

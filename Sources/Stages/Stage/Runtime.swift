@@ -109,6 +109,11 @@ package final class Runtime: Sendable {
         }
     }
 
+    /// The longest pause between two calls to a Redis that does not answer: a server that has a replica is replaced within seconds.
+    var longestPauseForRedis: Duration {
+        connection.withLock { $0?.address.hasFailOver } == true ? .milliseconds(500) : .seconds(10)
+    }
+
     /// Is true if a Redis can be reached without starting one: one is configured, or the private server is running.
     package var hasRedis: Bool {
         if redisFlag ?? Settings.environment("TGPIPE_REDIS") != nil { return true }

@@ -3,8 +3,9 @@ import System
 
 /// Sends commands to the nodes of a Redis cluster that own their keys.
 ///
-/// It asks a node for the map of slots at the first command, and again after a node was lost or a command was sent elsewhere. The
-/// commands of a batch go to their nodes at the same time; those for one slot keep their order.
+/// It asks for the map of slots at the first command, and again before a command for a node that was lost, or that sent an earlier one
+/// elsewhere. Commands for other nodes do not wait for that. The commands of a batch go to their nodes at the same time; those for one
+/// slot keep their order.
 final class Cluster: Sendable {
     typealias Endpoint = RedisAddress.Endpoint
 
@@ -18,13 +19,17 @@ final class Cluster: Sendable {
         var slots: [UInt16?] = []
         var owners: [Endpoint] = []
         var lanes: [Endpoint: Lane] = [:]
-        /// Is true if the map may be wrong: it is asked for before the next command.
-        var isStale = true
+        /// The nodes that gave no answer, or sent a command elsewhere, since the map was read: what it says of them may be wrong.
+        var doubted: Set<Endpoint> = []
         var isClosed = false
     }
 
     /// The most times that a command is sent to another node before its error is returned.
     private static let mostRedirections = 8
+    /// The time after which the next node is asked for the map, too, when one has not answered.
+    private static let patience = Duration.milliseconds(20)
+    /// The longest wait for the answer of each.
+    private static let mapTimeout = Duration.seconds(2)
 
     init(_ address: RedisAddress, seeds: [Endpoint], clientName: String, connectTimeout: Duration) {
         self.address = address
@@ -50,7 +55,8 @@ final class Cluster: Sendable {
         for attempt in 0...Self.mostRedirections {
             // While a slot changes its owner, two nodes may send a command to each other for a moment.
             if attempt > 1 { try await pause(attempt, until: deadline) }
-            try await ensureMap(until: deadline)
+            // A command that was sent elsewhere goes there without a look at the map.
+            try await ensureMap(for: open.filter { targets[$0] == nil }.map { units[$0].slot }, until: deadline)
             let answered = try await send(open.map { (units[$0], targets[$0]) }, of: batch, until: deadline)
             targets = [:]
             var redirected: [Int] = []
@@ -76,17 +82,17 @@ final class Cluster: Sendable {
     func exchangeEverywhere(
         _ batch: CommandBatch, until deadline: Deadline
     ) async throws(RedisError) -> [[RedisValue]] {
-        try await ensureMap(until: deadline)
+        if state.withLock({ $0.slots.isEmpty || !$0.doubted.isEmpty }) { try await readMap(until: deadline) }
         var replies: [[RedisValue]] = []
         let (owners, others) = state.withLock { state in
             let owners = Set(state.owners)
             let others = Set(state.lanes.keys).subtracting(owners)
             return (
-                owners.map { lane(of: $0, &state).start(batch, until: deadline) },
+                owners.map { ($0, lane(of: $0, &state).start(batch, until: deadline)) },
                 others.map { lane(of: $0, &state).start(batch, until: deadline) }
             )
         }
-        for exchange in owners { replies.append(try await finish(exchange)) }
+        for (node, exchange) in owners { replies.append(try await finish(exchange, of: node)) }
         // A slot may be on its way to one of them. What they cannot do is told when they are needed.
         for exchange in others { _ = try? await exchange.replies() }
         return replies
@@ -131,7 +137,7 @@ final class Cluster: Sendable {
         var replies: [Endpoint: [RedisValue]] = [:]
         var failure: RedisError?
         for (endpoint, exchange) in sent {
-            do throws(RedisError) { replies[endpoint] = try await finish(exchange) } catch {
+            do throws(RedisError) { replies[endpoint] = try await finish(exchange, of: endpoint) } catch {
                 failure = failure ?? error
             }
         }
@@ -141,10 +147,10 @@ final class Cluster: Sendable {
         }
     }
 
-    private func finish(_ exchange: Lane.Sent) async throws(RedisError) -> [RedisValue] {
+    private func finish(_ exchange: Lane.Sent, of node: Endpoint) async throws(RedisError) -> [RedisValue] {
         do throws(RedisError) { return try await exchange.replies() } catch {
             // The node may be lost; another one owns its slots then.
-            if error.code != .cancelled { state.withLock { $0.isStale = true } }
+            if error.code != .cancelled { doubt(node) }
             throw retired(error)
         }
     }
@@ -167,9 +173,9 @@ final class Cluster: Sendable {
     private func redirection(_ replies: [RedisValue], from node: Endpoint) -> Target? {
         for case .error(let text) in replies {
             let words = text.split(separator: " ")
-            if text.hasPrefix("CLUSTERDOWN") { state.withLock { $0.isStale = true } }
+            if text.hasPrefix("CLUSTERDOWN") { doubt(node) }
             guard words.count >= 3, words[0] == "MOVED" || words[0] == "ASK" else { continue }
-            if words[0] == "MOVED" { state.withLock { $0.isStale = true } }
+            if words[0] == "MOVED" { doubt(node) }
             guard let endpoint = Self.endpoint(words[2], asked: node.host) else { continue }
             return Target(endpoint: endpoint, isOnce: words[0] == "ASK")
         }
@@ -184,10 +190,18 @@ final class Cluster: Sendable {
 
     // MARK: The map of slots
 
+    private func doubt(_ node: Endpoint) { state.withLock { _ = $0.doubted.insert(node) } }
+
+    private func knownOwner(of slot: Int, _ state: State) -> Endpoint? {
+        let place = slot < state.slots.count ? state.slots[slot] : nil
+        return place.map { state.owners[Int($0)] }
+    }
+
     private func owner(of slot: Int?, _ state: State) -> Endpoint {
-        let known = slot.flatMap { $0 < state.slots.count ? state.slots[$0] : nil }.map { state.owners[Int($0)] }
         // A slot without a node gets CLUSTERDOWN from any of them, which the caller repeats.
-        return known ?? state.owners.randomElement() ?? seeds[0]
+        if let known = slot.flatMap({ knownOwner(of: $0, state) }) { return known }
+        let trusted = state.owners.filter { !state.doubted.contains($0) }
+        return trusted.randomElement() ?? state.owners.randomElement() ?? seeds[0]
     }
 
     private func lane(of endpoint: Endpoint, _ state: inout State) -> Lane {
@@ -197,28 +211,69 @@ final class Cluster: Sendable {
         return lane
     }
 
-    private func ensureMap(until deadline: Deadline) async throws(RedisError) {
-        guard state.withLock({ $0.isStale && !$0.isClosed }) else { return }
-        var (failure, mayHeal): (RedisError?, Bool) = (nil, false)
-        for endpoint in state.withLock({ $0.owners }) + seeds {
-            do throws(RedisError) {
-                let limit = min(deadline, Deadline.after(.seconds(2)))
-                let sent = state.withLock { state in
-                    self.lane(of: endpoint, &state).start(CommandBatch([["CLUSTER", "SLOTS"]]), until: limit)
-                }
-                let reply = try await sent.replies().first ?? .null
-                if case .error(let text) = reply { throw refused(text, address.member(endpoint)) }
-                return try adopt(reply, from: endpoint)
-            } catch {
-                let error = retired(error)
-                if error.code == .cancelled || error.code == .closed { throw error }
-                mayHeal = mayHeal || error.isTransient
-                if failure == nil || !error.isTransient { failure = error }
+    /// Asks for the map if it is unknown, or may be wrong about one of these slots; nil stands for a command that any node can carry out.
+    private func ensureMap(for slots: [Int?], until deadline: Deadline) async throws(RedisError) {
+        let isNeeded = state.withLock { state in
+            if state.isClosed || slots.isEmpty { return false }
+            if state.slots.isEmpty { return true }
+            return slots.contains { slot in
+                guard let slot else { return false }
+                return knownOwner(of: slot, state).map(state.doubted.contains) ?? true
             }
         }
-        // One node that is set up wrongly must not end the tools while the others are away.
-        guard let failure else { throw RedisError(.unreachable, "no node of the Redis cluster at \(address) answers") }
-        throw RedisError(failure.code, failure.message, isTransient: mayHeal)
+        if isNeeded { try await readMap(until: deadline) }
+    }
+
+    /// Takes over the map of the node that answers first. The nodes are asked one shortly after the other, so that a lost one, which
+    /// may not even refuse a connection, keeps nobody waiting.
+    private func readMap(until deadline: Deadline) async throws(RedisError) {
+        let outcome: Result<Void, RedisError> = await withTaskGroup(of: (Endpoint, Exchange.Outcome).self) { group in
+            defer { group.cancelAll() }
+            for (place, endpoint) in state.withLock({ candidates($0) }).enumerated() {
+                group.addTask {
+                    (endpoint, await self.askForMap(endpoint, after: Self.patience * place, until: deadline))
+                }
+            }
+            var (failure, mayHeal): (RedisError?, Bool) = (nil, false)
+            for await (endpoint, answer) in group {
+                do throws(RedisError) {
+                    return .success(try adopt(try answer.get().first ?? .null, from: endpoint))
+                } catch {
+                    let error = retired(error)
+                    if error.code == .cancelled || error.code == .closed { return .failure(error) }
+                    mayHeal = mayHeal || error.isTransient
+                    if failure == nil || !error.isTransient { failure = error }
+                }
+            }
+            // One node that is set up wrongly must not end the tools while the others are away.
+            let error = failure ?? RedisError(.unreachable, "no node of the Redis cluster at \(address) answers")
+            return .failure(RedisError(error.code, error.message, isTransient: mayHeal || failure == nil))
+        }
+        try outcome.get()
+    }
+
+    /// The nodes to ask for the map, those first that are likely to know it.
+    private func candidates(_ state: State) -> [Endpoint] {
+        var seen: Set<Endpoint> = []
+        let all = (state.owners.shuffled() + seeds).filter { seen.insert($0).inserted }
+        return all.filter { !state.doubted.contains($0) } + all.filter(state.doubted.contains)
+    }
+
+    private func askForMap(
+        _ node: Endpoint, after pause: Duration, until deadline: Deadline
+    ) async -> Exchange.Outcome {
+        guard (try? await Task.sleep(for: pause)) != nil else { return .failure(Exchange.cancelled) }
+        let sent = state.withLock { state in
+            lane(of: node, &state).start(
+                CommandBatch([["CLUSTER", "SLOTS"]]), until: min(deadline, .after(Self.mapTimeout)))
+        }
+        do throws(RedisError) {
+            let replies = try await sent.replies()
+            if case .error(let text)? = replies.first { throw refused(text, address.member(node)) }
+            return .success(replies)
+        } catch {
+            return .failure(error)
+        }
     }
 
     private func refused(_ text: String, _ server: RedisAddress) -> RedisError {
@@ -251,7 +306,7 @@ final class Cluster: Sendable {
         let unused = state.withLock { state in
             state.slots = slots
             state.owners = owners
-            state.isStale = false
+            state.doubted = []
             let unused = state.lanes.filter { !owners.contains($0.key) }
             for endpoint in unused.keys { state.lanes[endpoint] = nil }
             return Array(unused.values)

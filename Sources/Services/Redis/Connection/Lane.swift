@@ -74,7 +74,15 @@ final class Lane: Sendable {
             guard isConfirmed, let confirmed = replies.popLast() else { return replies }
             // Nothing was written: the caller follows the redirection, or asks for the primary server.
             if replies.contains(where: { $0.isRedirection || $0.saysReadOnly }) { return replies }
-            if case .error(let text) = confirmed { throw RedisError(reply: text, from: address) }
+            if case .error(let text) = confirmed {
+                // A replica refuses to wait, in words without a code of their own. It has refused the commands, too, for instance as
+                // the cluster is down, or else another server is asked for.
+                if text.contains("replica") {
+                    if replies.contains(where: \.isError) { return replies }
+                    throw RedisError(.readOnly, "Redis at \(address) is a replica: \(text.printable(atMost: 100))")
+                }
+                throw RedisError(reply: text, from: address)
+            }
             guard let count = confirmed.int, count >= Int64(address.replicas) else {
                 throw RedisError(
                     .timedOut,

@@ -9,17 +9,22 @@ struct Sentinels {
     let clientName: String
     let waiter: PollWaiter
 
+    /// The time that each sentinel has, with the server that it names: little at the first look, so that a sentinel whose machine is lost does
+    /// not keep those behind it waiting.
+    private static let (firstPatience, patience) = (Duration.milliseconds(300), Duration.seconds(2))
+
     /// Asks one sentinel after the other until one names a server that says of itself that it is the primary one.
     ///
     /// While the sentinels elect another server, they name the lost one, or one that is still a replica; they are asked again then.
     /// - Throws: the last failure at the deadline; at once if the name, a password or a certificate is wrong.
     func connect(until deadline: Deadline) throws(RedisError) -> Link {
         var failure: RedisError?
+        var patience = Self.firstPatience
         while true {
             var mayHeal = false
             for sentinel in sentinels {
                 do throws(RedisError) {
-                    return try connect(through: sentinel, until: min(deadline, .after(.seconds(2))))
+                    return try connect(through: sentinel, until: min(deadline, .after(patience)))
                 } catch {
                     if error.code == .closed { throw error }
                     mayHeal = mayHeal || error.isTransient
@@ -32,6 +37,7 @@ struct Sentinels {
                 // One sentinel that is set up wrongly must not end the tools while the others elect another server.
                 throw RedisError(error.code, error.message, isTransient: mayHeal)
             }
+            patience = Self.patience
             let pause = min(deadline, .after(.milliseconds(100)))
             if waiter.waitThrough(for: 0, on: -1, until: pause) == .stopped { throw error }
         }

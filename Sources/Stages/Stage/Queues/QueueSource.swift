@@ -186,6 +186,11 @@ package final class QueueSource: Sendable {
         return isLeased
     }
 
+    /// Returns the ids of the other entries that workers have taken and not finished; see `QueueConsumer.othersInWork`.
+    func othersInWork(than entry: QueueEntry) async throws -> [String] {
+        try await runtime.untilRedisAnswers { try await self.consumer.othersInWork(than: entry) }
+    }
+
     // MARK: Dead letters
 
     /// Moves an entry to the queue's dead letters. If the output is a queue, `results` are published in the same step.

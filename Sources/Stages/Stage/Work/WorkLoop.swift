@@ -60,6 +60,10 @@ package final class WorkLease: Sendable {
     /// It needs no call to Redis, unless this process has been silent for as long as a lease lasts.
     package func isHeld() async throws -> Bool { try await queue.isLeased(entry) }
 
+    /// Returns the ids of the queue's other events that its workers have taken and neither finished nor held, 5000 at most. Those of a
+    /// worker that died are among them until their leases end and others have worked on them.
+    package func othersInWork() async throws -> [String] { try await queue.othersInWork(than: entry) }
+
     /// Runs an action when the event is finished, or back in its queue.
     package func atEnd(_ action: @escaping @Sendable () -> Void) {
         let isOver = actions.withLock { actions in
