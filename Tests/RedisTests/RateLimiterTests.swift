@@ -213,24 +213,29 @@ import Testing
         #expect(try await limiter.decide("a").isAllowed)
     }
 
-    private func calls(_ command: String) throws -> Int {
-        let line = try server.cli("INFO", "commandstats").split(whereSeparator: \.isNewline).first {
-            $0.hasPrefix("cmdstat_\(command):")
-        }
-        return line.flatMap { Int($0.drop { $0 != "=" }.dropFirst().prefix { $0 != "," }) } ?? 0
+    @Test func `A question that Redis answers after its window has ended leaves a counter with an end`() async throws {
+        let limiter = try limiter(.fixed, 5, .milliseconds(500))
+        _ = try await limiter.decide("a")
+        server.freeze()
+        let question = try await limiter.ask(keys(["a"]), timeout: .milliseconds(100))
+        await #expect(throws: RedisError.self) { try await question.decisions() }
+        try await Task.sleep(for: .milliseconds(600))
+        server.thaw()
+        // Redis carries out what nobody waits for any more.
+        #expect(try await eventually { try server.cli("INFO", "commandstats").contains("cmdstat_incrby:calls=2,") })
+        #expect(try await eventually { try server.cli("EXISTS", "tgpipe:rate:test:{a}") == "0" })
     }
 
-    @Test func `A window that is known to be open is not opened again`() async throws {
-        let limiter = try limiter(.fixed, 3)
-        for _ in 0..<5 { _ = try await limiter.decide(["a", "b"]) }
-        #expect(try calls("set") == 2)
-        #expect(try calls("incrby") == 10)
-        // Each refusal tells how long the window still lasts.
-        #expect(try calls("pttl") == 4)
+    @Test func `Events in place of the oldest ones keep a sliding window at its limit`() async throws {
+        let limiter = try limiter(.sliding, 2500)
+        let count = try await limiter.ask(keys(Array(repeating: "a", count: 6000)), .count).decisions()
+        #expect(count.allSatisfy(\.isAllowed))
+        #expect(try server.cli("LLEN", "tgpipe:rate:test:{a}:log") == "2500")
+        #expect(try await !limiter.decide("a").isAllowed)
     }
 
     @Test(arguments: [1, 100])
-    func `A counter that Redis has lost within a known window gets an end again`(limit: Int) async throws {
+    func `A counter that Redis has lost within its window gets an end again`(limit: Int) async throws {
         let limiter = try limiter(.fixed, limit)
         for _ in 0..<2 { _ = try await limiter.decide("a") }
         try server.cli("DEL", "tgpipe:rate:test:{a}")

@@ -54,13 +54,13 @@ package final class OutageGuard: Sendable {
     ///
     /// - Throws: `RedisError` for a permanent failure.
     func ask(_ keys: RateKeys, _ mode: RateMode) async throws(RedisError) -> Question {
-        var question = Question(counter: self, keys: keys, mode: mode)
+        var question = Question(counter: self, keys: keys, mode: mode, isTrial: isRedisAway)
         guard mayTryRedis() else { return question }
         do throws(RedisError) {
             question.asked = try await limiter.ask(keys, mode, timeout: Self.pause)
         } catch {
             guard error.isTransient else { throw error }
-            begin(error)
+            begin(error, isTrial: question.isTrial)
         }
         return question
     }
@@ -70,6 +70,8 @@ package final class OutageGuard: Sendable {
         fileprivate let counter: OutageGuard
         fileprivate let keys: RateKeys
         fileprivate let mode: RateMode
+        /// Whether the question tries if an outage is over.
+        fileprivate let isTrial: Bool
         /// The question to Redis; nil if Redis could not be asked.
         fileprivate var asked: RateLimiter.Question?
 
@@ -79,6 +81,9 @@ package final class OutageGuard: Sendable {
         ///   back: see `RateLimiter.Question.decisions`.
         /// - Throws: `RedisError` for a permanent failure.
         func decisions(request: (Int) -> String? = { _ in nil }) async throws(RedisError) -> [RateDecision] {
+            var asked = self.asked
+            // Redis may have come back since the question was asked.
+            if asked == nil, !counter.isRedisAway { asked = try await counter.ask(keys, mode).asked }
             if let asked {
                 do throws(RedisError) {
                     let decisions = try await asked.decisions(request: request)
@@ -86,7 +91,7 @@ package final class OutageGuard: Sendable {
                     return decisions
                 } catch {
                     guard error.isTransient else { throw error }
-                    counter.begin(error)
+                    counter.begin(error, isTrial: isTrial)
                 }
             }
             return (0..<keys.count).map { counter.substitute(for: keys.escapedKey(ofEvent: $0), mode) }
@@ -103,10 +108,11 @@ package final class OutageGuard: Sendable {
         }
     }
 
-    private func begin(_ error: RedisError) {
+    /// - Parameter isTrial: false for a question that was asked before the outage began: it tells nothing about the next one.
+    private func begin(_ error: RedisError, isTrial: Bool = false) {
         let isNew = outage.withLock { outage in
             defer { outage = outage ?? Outage(nextTry: .now) }
-            outage?.nextTry = .now + Self.pause
+            if isTrial { outage?.nextTry = .now + Self.pause }
             return outage == nil
         }
         guard isNew else { return }

@@ -6,7 +6,6 @@ package struct RateKeys: Sendable {
     struct Key {
         /// The place of the key in `bytes`, escaped for a hash tag.
         let place: Range<Int>
-        /// The same for the same key in all batches of this process.
         let hash: UInt64
         /// The number of events.
         var events: Int64 = 1
@@ -105,7 +104,8 @@ package struct RateKeys: Sendable {
                 add(bytes.loadUnaligned(fromByteOffset: at, as: UInt64.self))
                 at += 8
             }
-            var last = UInt64(place.count) << 56
+            add(UInt64(place.count))
+            var last: UInt64 = 0
             while at < place.upperBound {
                 last = last << 8 | UInt64(bytes[at])
                 at += 1

@@ -10,7 +10,6 @@ package struct RateLimiter: Sendable {
     /// The mode and the rule for scripts, in the protocol's form.
     private let scriptArguments: [RateMode: [UInt8]]
     private let counting: CounterWords
-    private let windows = KnownWindows()
 
     package init(_ redis: Redis, _ rule: RateLimit) {
         self.redis = redis
@@ -66,7 +65,7 @@ package struct RateLimiter: Sendable {
     /// Represents decisions that Redis has been asked for.
     package struct Question: Sendable {
         fileprivate enum Asked {
-            case counters([KnownWindows.State], Redis.Started)
+            case counters(Redis.Started)
             case script(runs: [Range<Int>], Redis.StartedRuns)
         }
 
@@ -85,8 +84,7 @@ package struct RateLimiter: Sendable {
         ) async throws(RedisError) -> [RateDecision] {
             var answers: [RateAnswer]
             switch asked {
-            case .counters(let states, let sent):
-                answers = try await limiter.counterAnswers(keys, states, sent, timeout)
+            case .counters(let sent): answers = try await limiter.counterAnswers(keys, sent, timeout)
             case .script(let runs, let sent): answers = try await limiter.scriptAnswers(keys, mode, runs, sent, timeout)
             }
             var decisions: [RateDecision] = []
@@ -122,26 +120,21 @@ extension RateLimiter {
     ///
     /// A counter lives as long as its window. The first refusal raises it to one above the limit, which marks it.
     private func askCounters(_ keys: RateKeys, _ timeout: Duration?) -> Question.Asked {
-        let states = windows.states(of: keys.keys)
         var batch = CommandBatch()
-        let wordBytes = counting.opening.count + counting.options.count + counting.raising.count + counting.asking.count
-        batch.reserve(bytes: 3 * keys.bytes.count + keys.keys.count * (3 * (prefix.count + 12) + wordBytes))
-        for (key, state) in zip(keys.keys, states) {
+        let wordBytes = counting.opening.count + counting.options.count + counting.raising.count
+        batch.reserve(bytes: 2 * keys.bytes.count + keys.keys.count * (2 * (prefix.count + 12) + wordBytes))
+        for key in keys.keys {
             let word = keys.bytes[key.place]
-            if state == .unknown {
-                batch.begin(encoded: counting.opening)
-                batch.add(joining: prefix, word, keySuffixes[0])
-                batch.addEncoded(counting.options)
-            }
+            // Both commands go together, always: Redis may carry them out after the window has ended, when nobody waits for the answer
+            // any more, and a counter without an end would refuse for ever.
+            batch.begin(encoded: counting.opening)
+            batch.add(joining: prefix, word, keySuffixes[0])
+            batch.addEncoded(counting.options)
             batch.begin(encoded: counting.raising)
             batch.add(joining: prefix, word, keySuffixes[0])
             batch.add(key.events)
-            if state == .over {
-                batch.begin(encoded: counting.asking)
-                batch.add(joining: prefix, word, keySuffixes[0])
-            }
         }
-        return .counters(states, redis.start(batch, timeout: timeout))
+        return .counters(redis.start(batch, timeout: timeout))
     }
 
     /// Holds the words of the commands of fixed windows, in the protocol's form, without the keys.
@@ -171,62 +164,37 @@ extension RateLimiter {
         }
     }
 
-    /// Holds what is known about the counter of a key after it was raised.
+    /// Represents the counter of a key.
     private struct Counter {
         /// The count before the events.
-        var used: Int64
-        /// The rest of the window in ms; nil if it is not known.
-        var rest: Int64?
-        /// Is true if the counter may have no end: a window that ended between the commands leaves one.
-        var mayBeEndless = false
+        let used: Int64
+        /// The rest of the window in ms; only if events are refused.
+        var rest: Int64 = 0
     }
 
     private func counterAnswers(
-        _ keys: RateKeys, _ states: [KnownWindows.State], _ sent: Redis.Started, _ timeout: Duration?
+        _ keys: RateKeys, _ sent: Redis.Started, _ timeout: Duration?
     ) async throws(RedisError) -> [RateAnswer] {
         let limit = Int64(rule.limit)
-        var counters = try counters(keys, states, try await sent.replies())
-        var unclear: [Int] = []
-        for (index, counter) in counters.enumerated() {
-            let isRefused = counter.used > limit - keys.keys[index].events
-            if counter.rest == nil ? isRefused || counter.mayBeEndless : counter.rest == -1 { unclear.append(index) }
-        }
-        if !unclear.isEmpty { try await readRests(of: unclear, keys, &counters, timeout) }
-        windows.note(
-            counters.indices.compactMap { index in
-                let (counter, key) = (counters[index], keys.keys[index])
-                return counter.rest.map { (key, .milliseconds($0), counter.used > limit - key.events) }
-            })
-        return counters.map { counter in
-            let refusal = 2 * max(counter.rest ?? 0, 1) + (counter.used <= limit ? 1 : 0)
-            return RateAnswer(free: limit - counter.used, refusal: refusal, .checkAndCount)
-        }
-    }
-
-    private func counters(
-        _ keys: RateKeys, _ states: [KnownWindows.State], _ replies: [RedisValue]
-    ) throws(RedisError) -> [Counter] {
+        let replies = try await sent.replies()
+        guard replies.count == 2 * keys.keys.count else { throw unexpected }
         var counters: [Counter] = []
         counters.reserveCapacity(keys.keys.count)
-        var next = replies.startIndex
-        func reply() throws(RedisError) -> RedisValue {
-            guard next < replies.endIndex else { throw unexpected }
-            defer { next += 1 }
-            return try redis.checked(replies[next])
-        }
-        for (key, state) in zip(keys.keys, states) {
-            let isNew = state == .unknown ? try !reply().isNull : false
-            guard let count = try reply().int else { throw unexpected }
-            var counter = Counter(used: max(0, count &- key.events))
-            counter.mayBeEndless = !isNew && counter.used == 0
-            if isNew { counter.rest = rule.windowMilliseconds }
-            if state == .over {
-                guard let rest = try reply().int else { throw unexpected }
-                counter.rest = rest
-            }
+        var unclear: [Int] = []
+        for (index, key) in keys.keys.enumerated() {
+            let isNew = try !redis.checked(replies[2 * index]).isNull
+            guard let count = try redis.checked(replies[2 * index + 1]).int else { throw unexpected }
+            let counter = Counter(used: max(0, count &- key.events))
+            // A window that ended between the two commands left a counter that would never end.
+            let isEndless = !isNew && counter.used == 0
+            if counter.used > limit - key.events || isEndless { unclear.append(index) }
             counters.append(counter)
         }
-        return counters
+        if !unclear.isEmpty { try await readRests(of: unclear, keys, &counters, timeout) }
+        return counters.map { counter in
+            let refusal = 2 * counter.rest + (counter.used <= limit ? 1 : 0)
+            return RateAnswer(free: limit - counter.used, refusal: refusal, .checkAndCount)
+        }
     }
 
     /// Asks how many ms windows still last, and ends those later that would never end.
@@ -256,17 +224,24 @@ extension RateLimiter {
 // MARK: Other windows and modes, with scripts
 
 extension RateLimiter {
-    /// The number of keys that one run of the script decides on, which takes well under a millisecond: the server serves no other client
-    /// during a run.
-    private static let keysPerRun = 64
+    /// The most keys, and events, that one run of the script decides on, which takes about a millisecond: the server serves no other
+    /// client during a run. A key with more events has a run of its own.
+    private static let (keysPerRun, eventsPerRun) = (64, Int64(4096))
 
     private func askScript(
         _ keys: RateKeys, _ mode: RateMode, _ timeout: Duration?
     ) async throws(RedisError) -> Question.Asked {
-        let runs = stride(from: 0, to: keys.keys.count, by: Self.keysPerRun).map {
-            $0..<min(keys.keys.count, $0 + Self.keysPerRun)
+        var runs: [Range<Int>] = []
+        var (start, events) = (0, Int64(0))
+        for (place, key) in keys.keys.enumerated() {
+            if place > start, place - start == Self.keysPerRun || events + key.events > Self.eventsPerRun {
+                runs.append(start..<place)
+                (start, events) = (place, 0)
+            }
+            events += key.events
         }
-        return .script(runs: runs, try await start(runs, keys, mode, timeout))
+        if start < keys.keys.count { runs.append(start..<keys.keys.count) }
+        return .script(runs: runs, try await self.start(runs, keys, mode, timeout))
     }
 
     /// - Parameter runs: the keys of each run of the script.

@@ -64,8 +64,10 @@ enum RateScripts {
           -- Events that have already happened count in place of the oldest ones.
           if mode == 'count' then replaced = math.min(events - counted, math.max(limit, used)) end
           if counted + replaced > 0 then
-            for _ = 1, counted + replaced do call('RPUSH', key, now) end
-            for _ = 1, replaced do call('LPOP', key) end
+            local times = {}
+            for number = 1, math.min(counted + replaced, 1000) do times[number] = now end
+            for left = counted + replaced, 1, -1000 do call('RPUSH', key, unpack(times, 1, math.min(left, 1000))) end
+            if replaced > 0 then call('LTRIM', key, replaced, -1) end
             call('PEXPIRE', key, window)
           end
           if mode == 'check-and-count' and events > free or mode == 'check' and free == 0 then

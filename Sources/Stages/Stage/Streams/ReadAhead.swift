@@ -7,15 +7,15 @@ import Synchronization
 final class ReadAhead: Sendable {
     private struct State {
         var items: [Received] = []
-        var reads = 0
+        var bytes = 0
         var isEnded = false
         var reader: CheckedContinuation<Void, Never>?
         var worker: CheckedContinuation<Void, Never>?
     }
 
-    /// The number of reads that are held, besides the batch in work. A read is at most 256 KiB or one line. Larger batches ask Redis less
-    /// often, and once for all events of one key.
-    private static let maxReads = 6
+    /// The number of bytes after which no further read is taken, besides the batch in work. A read is at most 256 KiB or one line. Larger
+    /// batches ask Redis less often, and once for all events of one key.
+    private static let maxBytes = 5 * 256 << 10
 
     private let state = Mutex(State())
 
@@ -25,13 +25,13 @@ final class ReadAhead: Sendable {
     func put(_ items: [Received]) async -> Bool {
         let worker = state.withLock { state in
             state.items.append(contentsOf: items)
-            state.reads += 1
+            state.bytes += items.reduce(0) { $0 + $1.incoming.line.range.count }
             return state.worker.take()
         }
         worker?.resume()
         await withCheckedContinuation { continuation in
             let isFree = state.withLock { state in
-                if state.reads < Self.maxReads || state.isEnded { return true }
+                if state.bytes < Self.maxBytes || state.isEnded { return true }
                 state.reader = continuation
                 return false
             }
@@ -51,7 +51,7 @@ final class ReadAhead: Sendable {
             if isReady { continuation.resume() }
         }
         let (items, reader) = state.withLock { state in
-            defer { (state.items, state.reads) = ([], 0) }
+            defer { (state.items, state.bytes) = ([], 0) }
             return (state.items, state.reader.take())
         }
         reader?.resume()
