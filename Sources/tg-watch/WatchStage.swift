@@ -238,10 +238,14 @@ private struct Album {
         local rest = math.min(tonumber(ARGV[3]), ARGV[3] - quiet)
         if not done and rest > 0 then return {rest} end
         -- Of the events that were in work at the first look after the quiet time, those that are still.
-        local before, asked, open = redis.call('HGET', state, 'open'), redis.call('HGET', state, 'asked') or now, {}
+        local before, asked, open = redis.call('HGET', state, 'open'), tonumber(redis.call('HGET', state, 'asked') or now), {}
+        local known = {}
+        for id in (before or ''):gmatch('%S+') do known[id] = true end
         for id in ARGV[5]:gmatch('%S+') do
-          if not before or (' ' .. before .. ' '):find(' ' .. id .. ' ', 1, true) then open[#open + 1] = id end
+          if not before or known[id] then open[#open + 1] = id end
         end
+        -- The clock of another server may be behind.
+        asked = math.min(asked, now)
         if not done and #open > 0 and now - asked < tonumber(ARGV[7]) then
           redis.call('HSET', state, 'open', table.concat(open, ' '), 'asked', asked)
           return {tonumber(ARGV[6])}

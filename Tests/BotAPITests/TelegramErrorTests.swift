@@ -40,7 +40,7 @@ import Testing
         (400, "Bad Request: wrong file identifier/HTTP URL specified", .fileRefused),
         (400, "Bad Request: FILE_REFERENCE_EXPIRED", .fileRefused),
         (400, "Bad Request: can't use file of type Document as Video", .fileRefused),
-        (400, "Bad Request: message can't be edited", .notEditable),
+        (400, "Bad Request: message can't be edited", .messageNotFound),
         (400, "Bad Request: type of file mismatch", .fileRefused),
         (404, "Not Found: method not found", .badRequest), (400, "Bad Request: chat not found", .badRequest),
     ])

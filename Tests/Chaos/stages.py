@@ -21,6 +21,8 @@ class Stage:
     def __init__(self, name: str, command: list[str], environment: dict[str, str], log: Path) -> None:
         self.name = name
         self.kills = 0
+        # The times of the kills, in seconds since 1970.
+        self.killed_at: list[float] = []
         self._command, self._environment, self._log = command, environment, log
         self._ending = threading.Event()
         self._process: subprocess.Popen[bytes] | None = None
@@ -40,6 +42,7 @@ class Stage:
             if process is None or process.poll() is not None:
                 return False
             self.kills += 1
+            self.killed_at.append(time.time())
             os.kill(process.pid, signal.SIGKILL)
             return True
 

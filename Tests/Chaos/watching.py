@@ -325,7 +325,7 @@ class Watching:
         verdict.check(self.kills >= self.options.kills * 0.9, f"{self.kills} kills {killed}, {self.redis.restarts} restarts of Redis")
         written = len(self.matches) + self.asides
         verdict.check(written == self.options.messages, f"{written} messages in {self.options.chats} chats, {len(self.matches)} that count")
-        self._judge_forwards(self._look_at_target())
+        self._judge_forwards(self._look_at_target(), [at for stage in stages if stage.name.startswith("send") for at in stage.killed_at])
         self._judge_objects()
         locks = self.redis.locks()
         verdict.check(not locks, f"no lock is held {locks[:3] or ''}")
@@ -376,12 +376,20 @@ class Watching:
             return origin["type"] == "channel" and (origin["chat"]["id"], origin["message_id"]) == (chat.id, match.message_id)
         return origin["type"] == "user" and origin["sender_user"]["id"] == match.author
 
-    def _judge_forwards(self, found: Found) -> None:
+    def _judge_forwards(self, found: Found, kills: list[float]) -> None:
+        """- Parameter kills: the times at which a tg-send was killed."""
         verdict = self.verdict
         missing = [match.caption for match in self.matches if match.caption not in found.forwarded]
         verdict.check(not missing, f"{len(found.forwarded)} forwarded, {len(missing)} missing {missing[:3] or ''}")
         doubles = {caption: sorted(times) for caption, times in found.forwarded.items() if len(times) > 1}
-        verdict.check(not doubles, f"{len(doubles)} forwarded twice {list(doubles.items())[:3] or ''}")
+        # The Bot API has no key by which Telegram would know a repeated call, as it has for accounts: one that was carried out just
+        # before the kill is carried out again.
+        excused = [
+            caption for caption, times in doubles.items()
+            if not self.is_account and len(times) == 2 and any(at - 2 <= times[0] <= at + 1 for at in kills)
+        ]  # fmt: skip
+        lost = len(excused)
+        verdict.check(len(doubles) == lost, f"{len(doubles)} forwarded twice, {lost} of them as tg-send was killed right after the first time")
         verdict.check(found.strangers == 0, f"{found.strangers} forwarded that do not count")
         verdict.check(not found.wrong_origins, f"captions and origins are right {found.wrong_origins[:3] or ''}")
         albums: dict[str, set[str]] = {}
@@ -391,7 +399,7 @@ class Watching:
         whole = [album for album in albums.values() if album in found.albums.values()]
         extra = len(found.albums) - len(albums)
         torn = [sorted(album) for album in albums.values() if album not in whole]
-        verdict.check(not torn and extra == 0, f"{len(whole)} of {len(albums)} albums whole {torn[:2] or ''}")
+        verdict.check(not torn and extra <= lost, f"{len(whole)} of {len(albums)} albums whole {torn[:2] or ''}")
 
     def _judge_objects(self) -> None:
         verdict = self.verdict

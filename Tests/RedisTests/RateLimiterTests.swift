@@ -229,7 +229,7 @@ import Testing
     @Test func `Events in place of the oldest ones keep a sliding window at its limit`() async throws {
         let limiter = try limiter(.sliding, 2500)
         let count = try await limiter.ask(keys(Array(repeating: "a", count: 6000)), .count).decisions()
-        #expect(count.allSatisfy(\.isAllowed))
+        #expect(count.allSatisfy { $0.isAllowed })
         #expect(try server.cli("LLEN", "tgpipe:rate:test:{a}:log") == "2500")
         #expect(try await !limiter.decide("a").isAllowed)
     }

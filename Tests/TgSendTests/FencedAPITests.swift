@@ -29,7 +29,7 @@ import Testing
     /// Returns a worker of the queue, and the lease of the event that it gets.
     private func take() async throws -> (QueueSource, WorkLease) {
         let source = try await QueueSource(
-            try QueueName("send"), options: try QueueOptions.parse(["--lease", "1s"]), runtime: runtime)
+            try QueueName("send"), options: try QueueOptions.parse(["--lease", "5s"]), runtime: runtime)
         let taken = try #require(try await source.next(limit: 1, isIdle: true, atMost: .seconds(20))?.entries.first)
         return (source, WorkLease(taken.entry, of: source, askedAt: taken.askedAt))
     }
@@ -74,7 +74,7 @@ import Testing
         let api = FencedAPI(telegram)
         let (source, lease) = try await take()
         // Two thirds of the lease later, Redis has to be asked.
-        try await Task.sleep(for: .seconds(1))
+        try await Task.sleep(for: .seconds(5))
         runtime.shutdown.request()
         server.kill()
         let error = await #expect(throws: TelegramError.self) { try await call(api, with: lease) }

@@ -21,8 +21,6 @@ package struct TelegramError: ReportableError, CustomStringConvertible {
         case notModified = "not_modified"
         /// The message to edit, delete, react to or reply to no longer exists, or is too old.
         case messageNotFound = "message_not_found"
-        /// The message exists, and this sender cannot edit it: it is somebody else's, or forwarded.
-        case notEditable = "not_editable"
         /// The file_id belongs to another bot, has another type, or is no longer accepted.
         case fileRefused = "file_refused"
         case tooLarge = "too_large"
@@ -108,13 +106,6 @@ extension TelegramError {
         return error
     }
 
-    /// The failure of a call that may have sent a message, and that is not repeated.
-    package static func outcomeUnknown(_ message: String) -> TelegramError {
-        var error = TelegramError(.network, message)
-        error.isOutcomeUnknown = true
-        return error
-    }
-
     /// The failure of a call whose answer ends early.
     static func cutAnswer(_ body: [UInt8]) -> TelegramError {
         var error = TelegramError(.network, "Telegram's answer was cut off")
@@ -175,7 +166,7 @@ extension TelegramError {
             ("message is not modified", .notModified), ("message to edit not found", .messageNotFound),
             ("message to delete not found", .messageNotFound), ("message to react not found", .messageNotFound),
             ("message to be replied not found", .messageNotFound), ("message_id_invalid", .messageNotFound),
-            ("message can't be edited", .notEditable), ("message can't be deleted", .messageNotFound),
+            ("message can't be edited", .messageNotFound), ("message can't be deleted", .messageNotFound),
             ("type of file mismatch", .fileRefused), ("file identifier", .fileRefused),
             ("file_id", .fileRefused), ("media_empty", .fileRefused), ("media_invalid", .fileRefused),
             ("file_reference", .fileRefused), ("file reference", .fileRefused),

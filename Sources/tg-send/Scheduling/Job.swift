@@ -20,12 +20,6 @@ enum Step: String, Sendable {
     case endItem = "end_item"
 }
 
-/// Describes a call for a new message that was begun, from before it was made: after a crash it shows where to look for the message.
-struct BegunCall: Sendable {
-    /// The newest message that the bot had sent in the chat's sequence of ids; nil if none was known.
-    let newest: Int64?
-}
-
 /// Stores an event with the steps that remain to be carried out for it.
 struct Job: Sendable {
     enum Content: Sendable {
@@ -60,8 +54,6 @@ struct Job: Sendable {
     }
     /// The reason why the job's message was not sent, if all attempts are used up.
     private(set) var givenUpReason: String?
-    /// The call of the current step that an earlier process has begun, and whose outcome it did not record: it was killed. Nil if there is none.
-    var begunCall: BegunCall?
     /// Is true if the record of an earlier attempt has been read.
     var isRestored = false
     /// The stage's data about the event; nil for one-off sends.
@@ -186,7 +178,6 @@ struct Job: Sendable {
     /// Removes the current step, which is done or given up.
     mutating func endStep() {
         steps.removeFirst()
-        begunCall = nil
         attempts = 0
     }
 
@@ -206,8 +197,8 @@ struct Job: Sendable {
     }
 
     /// Continues a job that an earlier attempt has begun.
-    mutating func restore(steps: [Step], results: [Envelope], failureReason: String?, begunCall: BegunCall?) {
-        (self.steps, self.results, self.begunCall) = (steps, results, begunCall)
+    mutating func restore(steps: [Step], results: [Envelope], failureReason: String?) {
+        (self.steps, self.results) = (steps, results)
         self.failureReason = failureReason ?? self.failureReason
     }
 }

@@ -9,9 +9,7 @@ import System
 ///
 /// The Bot API has no key by which Telegram recognises a repeated message. After a lost answer, the messages that may be
 /// the lost one are looked for: an edit that changes nothing is refused with one error for an own message, and with
-/// another for all others. An own message that no process knows is the lost one. Nobody can edit a forwarded message: any unknown
-/// message may be it. An answer is also lost if the process is killed that waits for it. Redis therefore knows of each call for an event
-/// of a queue before it is made.
+/// another for all others. An own message that no process knows is the lost one.
 struct NewMessages: Sendable {
     let runtime: Runtime
     let api: any MessagingAPI
@@ -21,9 +19,7 @@ struct NewMessages: Sendable {
     /// that it has just sent.
     private static let patience = Duration.seconds(1)
     /// The number of ids that are tried at most.
-    private static let maxIDs = 40
-    /// The number of ids behind the lowest one, known ones included, among which the message is looked for.
-    private static let longestReach: Int64 = 1000
+    private static let maxIDs: Int64 = 40
     /// The number of ids behind the newest known message that are tried.
     private static let reach: Int64 = 10
     private static let maxFailures = 5
@@ -54,11 +50,7 @@ struct NewMessages: Sendable {
     private func sendOnce(
         _ method: String, _ parameters: JSONObject, _ uploads: [MediaUpload], _ job: Job
     ) async throws(TelegramError) -> JSON {
-        if let found = try await foundAfterCrash(method, parameters, job) { return found }
-        let isRecorded = shared.waits && !api.isAccount && !job.isProgress
-        let newest = isRecorded ? await shared.newestMessage(in: job.chat) : shared.newestOwnMessage(in: job.chat)
-        let isBegun = isRecorded && canSearch(parameters, job, newest: newest)
-        if isBegun { await shared.begin(BegunCall(newest: newest), for: job) }
+        let newest = shared.newestOwnMessage(in: job.chat)
         do throws(TelegramError) {
             let answer =
                 if uploads.isEmpty {
@@ -71,48 +63,8 @@ struct NewMessages: Sendable {
             await shared.noteOwnMessages(messages.compactMap(\.sentMessageID), in: chat)
             return answer
         } catch {
-            guard error.isOutcomeUnknown else {
-                // The record may be that of the process which has the event now.
-                if isBegun, error.code != .notMade { await shared.record(job.withoutBegunCall) }
-                throw error
-            }
+            guard error.isOutcomeUnknown else { throw error }
             return try await settle(error, method, parameters, job, newest: newest)
-        }
-    }
-
-    /// Returns whether a message could be found again: an edit that changes nothing else would remove its buttons, and without a message
-    /// before it there is no place to begin.
-    private func canSearch(_ parameters: JSONObject, _ job: Job, newest: Int64?) -> Bool {
-        parameters["reply_markup"] == nil && NewMessages.start(of: job, newest: newest) != nil
-    }
-
-    /// The newest message that is certainly older than the one that a job sends; nil if none is known.
-    private static func start(of job: Job, newest: Int64?) -> Int64? {
-        [job.origin?.chat == job.chat ? job.origin?.messageID : nil, newest].compactMap(\.self)
-            .filter(OwnMessages.ids.contains).max()
-    }
-
-    // MARK: After a crash
-
-    /// Finds the message of a call that an earlier process had begun when it was killed.
-    ///
-    /// - Returns: nil if the message is to be sent.
-    /// - Throws: `TelegramError`, with `isOutcomeUnknown` if it may have been sent.
-    private func foundAfterCrash(
-        _ method: String, _ parameters: JSONObject, _ job: Job
-    ) async throws(TelegramError) -> JSON? {
-        guard let begun = job.begunCall, !api.isAccount, canSearch(parameters, job, newest: begun.newest) else {
-            return nil
-        }
-        runtime.log.warning("a process ended during \(method): finding out whether it was carried out")
-        let count = NewMessages.messageCount(parameters)
-        let isForward = NewMessages.isForward(method)
-        switch await search(job, newest: begun.newest, count, isForward: isForward) {
-        case .sent(let id): return found(id, method, job)
-        // The process may have ended before the call: while it waited for a server of Redis to be replaced, or during an upload.
-        case .notSent, .unknown: return nil
-        case .perhapsSent:
-            throw TelegramError.outcomeUnknown("the process that called \(method) has ended without its answer")
         }
     }
 
@@ -128,13 +80,18 @@ struct NewMessages: Sendable {
             await shared.noteOwnMessages([id], in: job.chat)
             return found(id, method, job)
         }
-        guard canSearch(parameters, job, newest: newest) else { throw error }
+        // An edit that changes nothing else would remove the buttons.
+        guard parameters["reply_markup"] == nil else { throw error }
         runtime.log.warning("\(error.message): finding out whether \(method) was carried out")
-        let count = NewMessages.messageCount(parameters)
-        switch await search(job, newest: newest, count, isForward: NewMessages.isForward(method)) {
-        case .sent(let id): return found(id, method, job)
+        switch await search(job, newest: newest) {
+        case .sent(let id):
+            // The messages of an album follow each other.
+            for next in 1..<Int64(max(1, parameters["media"]?.array?.count ?? 1)) {
+                _ = await shared.claimOwnMessage(id + next, in: job.chat)
+            }
+            return found(id, method, job)
         case .notSent: throw error.repeatable
-        case .perhapsSent, .unknown: throw error
+        case .unknown: throw error
         }
     }
 
@@ -142,58 +99,32 @@ struct NewMessages: Sendable {
         runtime.log.notice("the message was sent", metadata: ["message_id": .stringConvertible(id)])
         var message: JSONObject = ["message_id": .integer(id), "chat": ["id": job.chat.json]]
         // The kind of the file is known, but not its file_id.
-        if method.hasPrefix("send"), method != "sendMessage" {
-            message[String(method.dropFirst("send".count)).lowercased()] = [:]
-        }
+        if method != "sendMessage" { message[String(method.dropFirst("send".count)).lowercased()] = [:] }
         return .object(message)
     }
 
     private enum Finding {
         case sent(Int64)
         case notSent
-        /// There is a message that may be the one, or somebody else's.
-        case perhapsSent
         case unknown
     }
 
-    /// The number of messages that a call sends: the messages of an album follow each other.
-    private static func messageCount(_ parameters: JSONObject) -> Int64 {
-        Int64(max(1, (parameters["media"] ?? parameters["message_ids"])?.array?.count ?? 1))
-    }
-
-    private static func isForward(_ method: String) -> Bool { method.hasPrefix("forward") }
-
-    /// Looks for the first message of a call, and takes all of its messages for found.
-    private func search(_ job: Job, newest: Int64?, _ count: Int64, isForward: Bool) async -> Finding {
+    private func search(_ job: Job, newest: Int64?) async -> Finding {
         guard (try? await Task.sleep(for: NewMessages.patience)) != nil,
             let known = await shared.ownMessages(near: job.chat),
-            let lower = NewMessages.start(of: job, newest: newest)
+            let lower = [job.origin?.chat == job.chat ? job.origin?.messageID : nil, newest].compactMap({ $0 })
+                .filter(OwnMessages.ids.contains).max()
         else { return .unknown }
         let wanted = max(lower, known.newest ?? lower) + NewMessages.reach
-        let upper = min(wanted, lower + NewMessages.longestReach)
-        // What the bot has sent to other chats takes ids of the same sequence.
-        let open = ((lower + 1)...upper).filter { !known.ids.contains($0) }
-        for id in open.prefix(NewMessages.maxIDs) {
-            switch await look(at: id, job) {
-            case .own where !isForward:
-                guard await isUnclaimed(id, job) else { continue }
-                await claim(id, count, job)
-                return .sent(id)
-            case .notEditable where isForward:
-                guard await isUnclaimed(id, job) else { continue }
-                // A missing message is a smaller evil than two.
-                await claim(id, count, job)
-                return .perhapsSent
-            case .own, .notEditable, .other: continue
+        let upper = min(wanted, lower + NewMessages.maxIDs)
+        for id in (lower + 1)...upper where !known.ids.contains(id) {
+            switch await isOwn(id, job) {
+            case true?: if await isUnclaimed(id, job) { return .sent(id) }
+            case false?: continue
             case nil: return .unknown
             }
         }
-        return upper == wanted && open.count <= NewMessages.maxIDs ? .notSent : .unknown
-    }
-
-    /// Takes the messages behind the first one of a call for found, too.
-    private func claim(_ first: Int64, _ count: Int64, _ job: Job) async {
-        for next in 1..<max(1, count) { _ = await shared.claimOwnMessage(first + next, in: job.chat) }
+        return upper == wanted ? .notSent : .unknown
     }
 
     /// Takes a message for the lost one, unless another process has sent it.
@@ -203,29 +134,18 @@ struct NewMessages: Sendable {
         return await shared.claimOwnMessage(id, in: job.chat)
     }
 
-    /// Says what an edit shows of a message.
-    private enum Look {
-        /// The bot has sent it, without buttons.
-        case own
-        /// It is somebody else's, or forwarded.
-        case notEditable
-        /// There is no such message, or it is another one.
-        case other
-    }
-
-    /// Looks at a message of the chat; returns nil if that cannot be done.
-    private func look(at id: Int64, _ job: Job) async -> Look? {
+    /// Returns whether a message of the chat is the bot's; nil if that cannot be found out.
+    private func isOwn(_ id: Int64, _ job: Job) async -> Bool? {
         for _ in 0..<NewMessages.maxFailures {
             do throws(TelegramError) {
                 _ = try await api.call(
                     "editMessageReplyMarkup", ["chat_id": job.chat.json, "message_id": .integer(id)])
                 // It had a keyboard, and the lost message has none.
-                return .other
+                return false
             } catch {
-                if error.code == .notModified { return .own }
-                if error.code == .notEditable { return .notEditable }
+                if error.code == .notModified { return true }
                 if error.code == .notMade { return nil }
-                guard error.isTransient else { return .other }
+                guard error.isTransient else { return false }
                 guard await waitAfter(error) else { return nil }
             }
         }
@@ -249,15 +169,6 @@ struct NewMessages: Sendable {
         } catch {
             return false
         }
-    }
-}
-
-extension Job {
-    /// The job without what an earlier process had begun.
-    fileprivate var withoutBegunCall: Job {
-        var job = self
-        job.begunCall = nil
-        return job
     }
 }
 

@@ -150,7 +150,7 @@ struct PlaceholderReplies: Sendable {
         } catch {
             switch error.code {
             // The user has deleted it, or it is too old.
-            case .messageNotFound, .notEditable: break
+            case .messageNotFound: break
             case .floodWait:
                 // Edits may have to wait for hours. New messages do not.
                 if let wait = error.retryAfter { await limits.setFloodWait(chat: job.chat, .edit, for: wait) }

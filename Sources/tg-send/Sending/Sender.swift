@@ -182,8 +182,6 @@ struct Sender: Sendable {
     private func handle(_ error: TelegramError, of step: Step, _ job: inout Job) async throws {
         try await checkLease(of: job)
         if error.code == .notMade { throw PutBack() }
-        // What an earlier process had begun was looked for before this failure.
-        job.begunCall = nil
         if error.code == .unauthorized { throw error }
         if let wait = error.retryAfter { return try await handleFloodWait(wait, error, of: step, &job) }
         if error.isOutcomeUnknown { return noteDoubt(step, error, &job) }

@@ -116,9 +116,6 @@ extension SharedState {
 
     // MARK: Own messages
 
-    /// The time for which the newest message of each sequence is known after the bot has last sent anything.
-    private static let newestSeconds: Int64 = 30 * 86_400
-
     /// Returns the name of the sequence that the ids of a chat's messages belong to. Private chats and basic groups
     /// share one; each channel and supergroup has its own.
     private static func sequence(of chat: ChatID) -> String {
@@ -126,19 +123,8 @@ extension SharedState {
         return chat.description
     }
 
-    /// Returns the newest message that this process has sent in the sequence of a chat; nil if there is none.
     func newestOwnMessage(in chat: ChatID) -> Int64? {
         ownMessages.withLock { $0.newest(in: SharedState.sequence(of: chat)) }
-    }
-
-    /// Returns the newest message that any process of the bot has sent in the sequence of a chat; nil if none is known.
-    func newestMessage(in chat: ChatID) async -> Int64? {
-        let own = newestOwnMessage(in: chat)
-        let answer = await attempt { redis throws(RedisError) in
-            try await redis.send("ZSCORE", .text("\(prefix):newest"), .text(SharedState.sequence(of: chat))).string
-        }
-        let shared = (answer ?? nil).flatMap(Double.init).flatMap { Int64(exactly: $0) }
-        return [own, shared.flatMap { OwnMessages.ids.contains($0) ? $0 : nil }].compactMap(\.self).max()
     }
 
     /// Notes messages that this process has sent, also for the other processes of the bot, which may be looking for a
@@ -159,20 +145,16 @@ extension SharedState {
         guard !notes.isEmpty else { return }
         let (key, now) = (RedisArgument.text("\(prefix):own"), RedisArgument.integer(Timestamp.now.microseconds / 1000))
         let additions: [RedisArgument] = notes.flatMap { [now, .text("\($0.sequence)/\($0.chat)/\($0.id)")] }
-        // Of each sequence, only its newest message; of the sequences, those with the lowest ids go first.
-        let newest = RedisArgument.text("\(prefix):newest")
-        let scores: [RedisArgument] = notes.flatMap { [.integer($0.id), .text($0.sequence)] }
         let saved = await attempt { redis throws(RedisError) in
             try await redis.pipeline([
                 ["ZADD", key] + additions, ["ZREMRANGEBYRANK", key, 0, -1001], ["EXPIRE", key, 3600],
-                ["ZADD", newest, "GT"] + scores, ["ZREMRANGEBYRANK", newest, 0, -10_001],
-                ["EXPIRE", newest, .integer(SharedState.newestSeconds)],
             ])
         }
         if saved == nil { ownMessages.withLock { $0.keep(notes) } }
     }
 
-    /// Returns the messages in the sequence of a chat that the processes of the bot have sent, and the newest of them; nil without Redis.
+    /// Returns the messages in a chat that the processes of the bot have sent, and the newest id in its sequence; nil
+    /// without Redis.
     func ownMessages(near chat: ChatID) async -> (ids: Set<Int64>, newest: Int64?)? {
         await saveOwnMessages()
         let answer = await attempt { redis throws(RedisError) in
@@ -186,7 +168,7 @@ extension SharedState {
                 words[0] == SharedState.sequence(of: chat)
             else { continue }
             newest = max(newest ?? id, id)
-            ids.insert(id)
+            if words[1] == chat.description { ids.insert(id) }
         }
         return (ids, newest)
     }

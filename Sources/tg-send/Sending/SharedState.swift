@@ -253,17 +253,11 @@ final class SharedState: Sendable {
     // MARK: Records of sent events
 
     /// Records what was done for an event of a queue, so that it is not done again when the queue delivers the event
-    /// again. After a crash between Telegram's answer and this record, the message is looked for: see `begin`.
-    func record(_ job: Job) async { await record(job, begun: job.begunCall) }
-
-    /// Notes that the call for a job's new message is made now. `record` notes its end.
-    func begin(_ call: BegunCall, for job: Job) async { await record(job, begun: call) }
-
-    private func record(_ job: Job, begun: BegunCall?) async {
+    /// again. A crash between Telegram's answer and this record makes a duplicate message.
+    func record(_ job: Job) async {
         let record: JSONObject = [
             "left": .array(job.steps.map { .string($0.rawValue) }), "reason": job.failureReason.map { .string($0) },
             "results": .array(job.results.map(\.json)),
-            "begun": begun.map { .object(["newest": $0.newest.map { .integer($0) }]) },
         ]
         _ = await attempt { redis throws(RedisError) in
             try await redis.send(
@@ -283,8 +277,7 @@ final class SharedState: Sendable {
         job.restore(
             steps: left.compactMap(\.string).compactMap { Step(rawValue: $0) },
             results: (record["results"]?.array ?? []).compactMap { try? Envelope($0) },
-            failureReason: record["reason"]?.string,
-            begunCall: record["begun"].map { BegunCall(newest: $0["newest"]?.int) })
+            failureReason: record["reason"]?.string)
     }
 
     /// Forgets what was done for an event, so that a later attempt does it again.

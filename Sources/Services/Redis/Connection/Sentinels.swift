@@ -9,9 +9,11 @@ struct Sentinels {
     let clientName: String
     let waiter: PollWaiter
 
-    /// The time that each sentinel has, with the server that it names: little at the first look, so that a sentinel whose machine is lost does
-    /// not keep those behind it waiting.
-    private static let (firstPatience, patience) = (Duration.milliseconds(300), Duration.seconds(2))
+    /// The time in which a sentinel must answer: little at the first look, so that a sentinel whose machine is lost does not keep those behind
+    /// it waiting, and more at each look.
+    private static let (firstPatience, longestPatience) = (Duration.milliseconds(300), Duration.seconds(2))
+    /// The time in which the server that a sentinel names must answer.
+    private static let serverPatience = Duration.seconds(2)
 
     /// Asks one sentinel after the other until one names a server that says of itself that it is the primary one.
     ///
@@ -24,7 +26,7 @@ struct Sentinels {
             var mayHeal = false
             for sentinel in sentinels {
                 do throws(RedisError) {
-                    return try connect(through: sentinel, until: min(deadline, .after(patience)))
+                    return try connect(through: sentinel, patience, until: deadline)
                 } catch {
                     if error.code == .closed { throw error }
                     mayHeal = mayHeal || error.isTransient
@@ -37,15 +39,18 @@ struct Sentinels {
                 // One sentinel that is set up wrongly must not end the tools while the others elect another server.
                 throw RedisError(error.code, error.message, isTransient: mayHeal)
             }
-            patience = Self.patience
+            patience = min(patience * 2, Self.longestPatience)
             let pause = min(deadline, .after(.milliseconds(100)))
             if waiter.waitThrough(for: 0, on: -1, until: pause) == .stopped { throw error }
         }
     }
 
-    private func connect(through sentinel: RedisAddress.Endpoint, until deadline: Deadline) throws(RedisError) -> Link {
-        let endpoint = try ask(sentinel, until: deadline)
+    private func connect(
+        through sentinel: RedisAddress.Endpoint, _ patience: Duration, until end: Deadline
+    ) throws(RedisError) -> Link {
+        let endpoint = try ask(sentinel, until: min(end, .after(patience)))
         let server = address.member(endpoint)
+        let deadline = min(end, .after(Self.serverPatience))
         let link = try Link(to: server, clientName: clientName, until: deadline, waiter: waiter)
         let role = try link.exchange(CommandBatch([["ROLE"]]), until: deadline, waiter: waiter)[0]
         if case .error(let text) = role { throw RedisError(reply: text, from: server) }
