@@ -76,8 +76,9 @@ import Testing
     /// Makes many events of some users, each event with its number.
     private func flood(_ count: Int, users: Int) -> [String] {
         (0..<count).map { number in
-            #"{"type":"a.b","correlation_id":"0191e0a0-0000-7000-8000-000000000000","payload":{"n":\#(number)},"#
-                + #""meta":{"actor":{"id":\#(number * 7919 % users)}}}"#
+            #"{"id":"0191e0a0-0000-7000-8000-000000000000","type":"my.event","version":1,"#
+                + #""correlation_id":"0191e0a0-0000-7000-8000-000000000000","timestamp":"2026-01-01T00:00:00.000000Z","#
+                + #""payload":{"n":\#(number)},"meta":{"actor":{"id":\#(number * 7919 % users + 1),"name":"A"}}}"#
         }
     }
 
@@ -126,9 +127,9 @@ import Testing
 
     @Test func `An answer that no batch can be decided on with ends the tool after the batches before it`() async throws
     {
-        try server.cli("HSET", "tgpipe:rate:wrong:{x}", "f", "v")
+        try server.cli("HSET", "tgpipe:rate:wrong:{9999}", "f", "v")
         let good = flood(20_000, users: 700)
-        let bad = good[0].replacing(#""id":0}"#, with: #""id":"x"}"#)
+        let bad = good[0].replacing(#""actor":{"id":1,"#, with: #""actor":{"id":9999,"#)
         let started = try ToolRun(
             "ratelimit", ["-n", "1000", "-w", "1h", "--name", "wrong"], environment: ["TGPIPE_REDIS": server.address])
         started.send(Array((good.joined(separator: "\n") + "\n").utf8))
