@@ -119,8 +119,8 @@ struct AccessRules: Sendable {
 
     /// Holds the visits of a batch, those that show the same only once.
     ///
-    /// What a visit changes in Redis, a second one of the same form changes no more, unless a visit between them shows the same name with
-    /// another person, or moves rules. A batch in which that happens keeps all of its visits.
+    /// A second visit of the same form changes nothing more in Redis. The exception is a visit between the two that shows the same name with
+    /// another person, or that moves rules. A batch with such a visit keeps all of its visits.
     struct Visits {
         private(set) var distinct: [Visit] = []
         /// For each visit, its place in `distinct`.

@@ -10,7 +10,6 @@ import subprocess
 import sys
 import time
 import urllib.request
-import uuid
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,7 @@ from chat import Person, Telegram, wait_until  # noqa: E402
 from faults import RefusingProxy, Schedule  # noqa: E402
 from redis_servers import KINDS  # noqa: E402
 from servers import S3, spawn_server  # noqa: E402
-from stages import Stage, kill_one, pipeline, queue_stats  # noqa: E402
+from stages import Stage, kill_one, pipeline, queue_stats, say_number  # noqa: E402
 from verdict import Answers, Verdict, files_below, judge_fetches, judge_notes, parse, run_folder  # noqa: E402
 
 TOKEN = "123456:CHAOS-token"
@@ -105,15 +104,7 @@ class Chaos:
         """Lets the bot say the next number to somebody. All numbers to one person are to arrive in order."""
         person = self.random.choice(self.people)
         self.notes[person.id] += 1
-        event = {
-            "id": str(uuid.UUID(int=self.random.getrandbits(128), version=4)), "type": "commands.telegram.send",
-            "correlation_id": str(uuid.UUID(int=self.random.getrandbits(128), version=4)),
-            "payload": {"chat_id": person.id, "text": f"note {self.notes[person.id]}"},
-        }  # fmt: skip
-        # While Redis is away it is repeated: a job is put into the queue once.
-        command = [str(self.options.tools / "ev-queue"), "push", "send"]
-        while subprocess.run(command, input=json.dumps(event).encode(), env=self._tool_environment, capture_output=True, check=False).returncode:
-            time.sleep(0.2)
+        say_number(self.options.tools, self._tool_environment, self.random, person.id, self.notes[person.id])
 
     # The faults.
 

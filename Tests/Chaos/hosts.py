@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import random
-import subprocess
 import sys
 import threading
 import time
-import uuid
 from collections import Counter
 from collections.abc import Callable
 from functools import partial
@@ -29,7 +26,7 @@ from probe import Probe  # noqa: E402
 from redis_servers import Cluster, Redis, Sentinels  # noqa: E402
 from servers import S3  # noqa: E402
 from sides import run_sides  # noqa: E402
-from stages import Stage, kill_one, queue_stats  # noqa: E402
+from stages import Stage, kill_one, queue_stats, say_number  # noqa: E402
 from verdict import Answers, Verdict, files_below, judge_notes, missed_answers, parse, run_folder  # noqa: E402
 
 BUCKET = "hosts"
@@ -172,15 +169,7 @@ class Requests:
     def _note(self) -> None:
         person = self.random.choice(self.people)
         self.notes[person.id] += 1
-        event = {
-            "id": str(uuid.UUID(int=self.random.getrandbits(128), version=4)), "type": "commands.telegram.send",
-            "correlation_id": str(uuid.UUID(int=self.random.getrandbits(128), version=4)),
-            "payload": {"chat_id": person.id, "text": f"note {self.notes[person.id]}"},
-        }  # fmt: skip
-        # While Redis is away it is repeated: a job is put into the queue once.
-        command = [str(self.options.tools / "ev-queue"), "push", "send"]
-        while subprocess.run(command, input=json.dumps(event).encode(), env=self._environment(), capture_output=True, check=False).returncode:
-            time.sleep(0.2)
+        say_number(self.options.tools, self._environment(), self.random, person.id, self.notes[person.id])
 
     def _ask(self) -> None:
         person, site = self.random.choice(self.people), self.fleet.site

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import threading
 import time
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -134,3 +135,15 @@ def pipeline(tools: Path, environment: dict[str, str], logs: Path, workers: int)
             stage("tg-send", number, "--from", "queue:send", "--to", "queue:sent", "--no-pacing", *short),
         ]
     return stages
+
+
+def say_number(tools: Path, environment: dict[str, str], chance: random.Random, chat_id: int, number: int) -> None:
+    """Lets the bot say a number to somebody. While Redis is away it is repeated: a job is put into the queue once."""
+    event = {
+        "id": str(uuid.UUID(int=chance.getrandbits(128), version=4)), "type": "commands.telegram.send",
+        "correlation_id": str(uuid.UUID(int=chance.getrandbits(128), version=4)),
+        "payload": {"chat_id": chat_id, "text": f"note {number}"},
+    }  # fmt: skip
+    command = [str(tools / "ev-queue"), "push", "send"]
+    while subprocess.run(command, input=json.dumps(event).encode(), env=environment, capture_output=True, check=False).returncode:
+        time.sleep(0.2)

@@ -72,26 +72,28 @@ struct HighPart {
 /// after `end`.
 const char *long_string_end(const char *at, const char *end, HighPart &high);
 
-/// Does the same as `long_string_end`, without a call for most short strings.
-inline const char *string_end(const char *at, const char *end, HighPart &high) {
-    Look first = look(at);
-    if (first.special) {
-        int index = first.first_special();
-        if (at[index] == '"' && !first.has_high_before(index)) return at + index < end ? at + index : nullptr;
-    }
-    return long_string_end(at, end, high);
-}
-
-/// Does the same as `string_end`, but returns null for a string with an escape.
+/// Does the same as `long_string_end`, but returns null for a string with an escape.
 const char *plain_long_string_end(const char *at, const char *end, HighPart &high);
 
-inline const char *plain_string_end(const char *at, const char *end, HighPart &high) {
+/// Returns the closing quote of a string of fewer than 16 ASCII characters without escapes; null for others. It does not look for the end
+/// of the line.
+inline const char *short_string_end(const char *at) {
     Look first = look(at);
-    if (first.special) {
-        int index = first.first_special();
-        if (at[index] == '"' && !first.has_high_before(index)) return at + index < end ? at + index : nullptr;
-    }
-    return plain_long_string_end(at, end, high);
+    if (!first.special) return nullptr;
+    int index = first.first_special();
+    return at[index] == '"' && !first.has_high_before(index) ? at + index : nullptr;
+}
+
+/// Does the same as `long_string_end`, without a call for most short strings.
+inline const char *string_end(const char *at, const char *end, HighPart &high) {
+    const char *quote = short_string_end(at);
+    return quote ? (quote < end ? quote : nullptr) : long_string_end(at, end, high);
+}
+
+/// Does the same as `plain_long_string_end`, without a call for most short strings.
+inline const char *plain_string_end(const char *at, const char *end, HighPart &high) {
+    const char *quote = short_string_end(at);
+    return quote ? (quote < end ? quote : nullptr) : plain_long_string_end(at, end, high);
 }
 
 } // namespace quick_scan

@@ -70,7 +70,7 @@ package final class OutageGuard: Sendable {
         fileprivate let counter: OutageGuard
         fileprivate let keys: RateKeys
         fileprivate let mode: RateMode
-        /// Whether the question tries if an outage is over.
+        /// Is true if Redis was away when the question was asked, so that its answer tells whether the outage is over.
         fileprivate let isTrial: Bool
         /// The question to Redis; nil if Redis could not be asked.
         fileprivate var asked: RateLimiter.Question?
