@@ -2,6 +2,8 @@ import CAES
 import Crypto
 import Testing
 
+@testable import MTProto
+
 /// The expected digests were made with libcrypto's own mode IGE, which is deprecated there and used nowhere here.
 @Suite struct AESTests {
     enum Way: CaseIterable { case accelerated, portable }
@@ -76,5 +78,40 @@ import Testing
             Self.decrypt(&bytes, at: offset, count: count, iv: &iv, way)
         }
         #expect(bytes == Self.text(4112))
+    }
+
+    @Test(arguments: Way.allCases) func `Opening decrypts and hashes messages of all lengths`(_ way: Way) {
+        let prefix = (0..<32).map { UInt8(200 - $0) }
+        // Each remainder of a block of 64 bytes, for none, one and several blocks; at each place in memory.
+        for count in Array(stride(from: 32, through: 512, by: 16)) + [4112, 70_000] {
+            let text = Self.text(count)
+            var (encrypted, iv) = (text, Self.vector)
+            Self.encrypt(&encrypted, at: 0, count: count, iv: &iv, .portable)
+            for offset in 0..<3 {
+                var bytes = [UInt8](repeating: 9, count: offset) + encrypted + [7, 7]
+                var digest = [UInt8](repeating: 0, count: 32)
+                bytes.withUnsafeMutableBufferPointer { buffer in
+                    guard let start = buffer.baseAddress.map({ $0 + offset }) else { return }
+                    switch way {
+                    case .accelerated: tgp_aes_ige_open(Self.key, Self.vector, prefix, start, start, count, &digest)
+                    case .portable:
+                        tgp_aes_ige_open_portable(Self.key, Self.vector, prefix, start, start, count, &digest)
+                    }
+                }
+                #expect(bytes == [UInt8](repeating: 9, count: offset) + text + [7, 7], "\(count) bytes at \(offset)")
+                #expect(digest == Hash.sha256(prefix[...], text[...]), "\(count) bytes at \(offset)")
+            }
+        }
+    }
+
+    @Test func `Opening leaves the bytes of another buffer as they are`() {
+        let text = Self.text(4112)
+        var (encrypted, iv) = (text, Self.vector)
+        Self.encrypt(&encrypted, at: 0, count: text.count, iv: &iv, .accelerated)
+        let before = encrypted
+        let opened = MessageCipher(key: Self.key, vector: Self.vector).opened(encrypted[...], hashedAfter: iv[...])
+        #expect(opened.plain == text)
+        #expect(opened.digest == Hash.sha256(iv[...], text[...]))
+        #expect(encrypted == before)
     }
 }

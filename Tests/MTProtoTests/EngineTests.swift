@@ -42,7 +42,7 @@ import Testing
                 var rest = unread[...]
                 guard case .packet(let packet)? = try incoming.next(&rest) else { return engine.takeEvents() }
                 unread = Array(rest)
-                for answer in try answers(packet) { try send(answer) }
+                for answer in try answers(Array(packet)) { try send(answer) }
                 try engine.tick(at: now)
             }
         }
@@ -60,13 +60,13 @@ import Testing
 
         private mutating func answers(_ packet: [UInt8]) throws -> [[UInt8]] {
             guard TLReader(packet).next != 0 else {
-                let body = Array(try PlainMessage.body(of: Self.asServers(packet)))
+                let body = Array(try PlainMessage.body(of: Self.asServers(packet)[...]))
                 return [PlainMessage.packet(try answer(body), messageID: nextID())]
             }
             var reader = TLReader(packet)
             let id = try reader.long()
             let key = try #require(keys.first { $0.id == id })
-            let message = try EncryptedMessage(opening: packet, key, from: .client)
+            let message = try EncryptedMessage(opening: packet[...], key, from: .client)
             return try Self.contents(message).map { id, body in
                 let answer = EncryptedMessage(
                     salt: 0, sessionID: message.sessionID, id: nextID(), sequence: 1,

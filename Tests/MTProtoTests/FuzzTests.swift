@@ -56,7 +56,7 @@ import Testing
                     sequence: Int32.random(in: -2...2, using: &chance), body: Self.body(ids, &chance)[...])
                 let packet = message.sealed(peer.key, .system, as: .server).packet
                 do {
-                    _ = try peer.session.receive(packet, at: peer.now)
+                    _ = try peer.session.receive(packet[...], at: peer.now)
                     peer.wait(Double.random(in: 0...9, using: &chance))
                     try peer.session.tick(at: peer.now)
                 } catch {

@@ -42,7 +42,7 @@ struct Peer {
         let message = EncryptedMessage(
             salt: 5, sessionID: sessionID ?? session.id, id: id ?? nextID(), sequence: isContent ? 1 : 0,
             body: body[...])
-        return try session.receive(message.sealed(key, .system, as: .server).packet, at: now)
+        return try session.receive(message.sealed(key, .system, as: .server).packet[...], at: now)
     }
 
     struct Received {
@@ -55,7 +55,7 @@ struct Peer {
     /// Returns the client's messages to be sent now, unpacked from containers, after checking them as a server does.
     mutating func sent() throws -> [[Received]] {
         try session.flush(at: now).map { sealed in
-            let message = try EncryptedMessage(opening: sealed.packet, key, from: .client)
+            let message = try EncryptedMessage(opening: sealed.packet[...], key, from: .client)
             #expect(message.id % 4 == 0)
             var reader = TLReader(message.body)
             guard reader.next == ServiceID.container else {

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "CAES.h"
+#include "ige.h"
 
 #define BLOCK 16
 #define PIECE 4096
@@ -71,4 +71,22 @@ void tgp_aes_ige_decrypt_portable(
         memcpy(to + at, iv + BLOCK, BLOCK);
     }
     EVP_CIPHER_CTX_free(context);
+}
+
+void tgp_aes_hash(const uint8_t prefix[32], const uint8_t *bytes, size_t count, uint8_t digest[32]) {
+    EVP_MD_CTX *context = EVP_MD_CTX_new();
+    // Without memory for a hash the program must end; otherwise it would trust a message that it has not checked.
+    if (!context || EVP_DigestInit_ex(context, EVP_sha256(), NULL) != 1 || EVP_DigestUpdate(context, prefix, 32) != 1
+        || EVP_DigestUpdate(context, bytes, count) != 1 || EVP_DigestFinal_ex(context, digest, NULL) != 1)
+        abort();
+    EVP_MD_CTX_free(context);
+}
+
+void tgp_aes_ige_open_portable(
+    const uint8_t key[32], const uint8_t iv[32], const uint8_t prefix[32], const uint8_t *from, uint8_t *to, size_t count,
+    uint8_t digest[32]) {
+    uint8_t chained[2 * BLOCK];
+    memcpy(chained, iv, sizeof chained);
+    tgp_aes_ige_decrypt_portable(key, chained, from, to, count);
+    tgp_aes_hash(prefix, to, count, digest);
 }

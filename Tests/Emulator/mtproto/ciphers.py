@@ -31,7 +31,10 @@ def sha1(*parts: bytes) -> bytes:
 
 
 def sha256(*parts: bytes) -> bytes:
-    return hashlib.sha256(b"".join(parts)).digest()
+    hashed = hashlib.sha256()
+    for part in parts:
+        hashed.update(part)  # a joined copy would cost as much as half the hash
+    return hashed.digest()
 
 
 def big_endian(number: int, length: int | None = None) -> bytes:

@@ -56,8 +56,8 @@ def seal(key: AuthKey, session_id: int, msg_id: int, seqno: int, body: bytes, sp
     length = {"length_beyond": len(body) + 4096, "length_negative": -4, "length_unaligned": len(body) - 2}.get(
         spoilt or "", len(body)
     )
-    plain = struct.pack("<qqqii", key.salts.current(), session_id, msg_id, seqno, length) + body
-    plain += secrets.token_bytes(_padding(len(plain), spoilt))
+    head = struct.pack("<qqqii", key.salts.current(), session_id, msg_id, seqno, length)
+    plain = b"".join((head, body, secrets.token_bytes(_padding(len(head) + len(body), spoilt))))
     msg_key = msg_key_large(key.data, plain, from_client=False)[8:24]
     if spoilt == "msg_key":
         msg_key = bytes([msg_key[0] ^ 1]) + msg_key[1:]
@@ -66,7 +66,7 @@ def seal(key: AuthKey, session_id: int, msg_id: int, seqno: int, body: bytes, sp
         middle = len(encrypted) // 2
         encrypted = encrypted[:middle] + bytes([encrypted[middle] ^ 0x40]) + encrypted[middle + 1 :]
     identity = key.id ^ 1 if spoilt == "auth_key_id" else key.id
-    return struct.pack("<q", identity) + msg_key + encrypted
+    return b"".join((struct.pack("<q", identity), msg_key, encrypted))
 
 
 def _padding(length: int, spoilt: str | None) -> int:

@@ -161,7 +161,7 @@ struct Engine {
         }
     }
 
-    private mutating func takeHandshake(_ packet: [UInt8], at now: Moment) throws(MTProtoError) {
+    private mutating func takeHandshake(_ packet: ArraySlice<UInt8>, at now: Moment) throws(MTProtoError) {
         switch try handshake?.receive(try PlainMessage.body(of: packet)) {
         case .send(let body): sendPlain(body, at: now)
         case .done(let outcome):
@@ -181,7 +181,7 @@ struct Engine {
         }
     }
 
-    private mutating func takeMessage(_ packet: [UInt8], at now: Moment) throws(MTProtoError) {
+    private mutating func takeMessage(_ packet: ArraySlice<UInt8>, at now: Moment) throws(MTProtoError) {
         let received = try session?.receive(packet, at: now) ?? []
         if !isReady {
             isReady = true

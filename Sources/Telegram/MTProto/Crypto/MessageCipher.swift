@@ -15,10 +15,11 @@ struct MessageCipher {
     ///
     /// - Parameter range: must hold a whole number of blocks of 16 bytes.
     func encrypt(_ bytes: inout [UInt8], _ range: Range<Int>) {
-        precondition(range.count % 16 == 0)
+        precondition(range.count % 16 == 0 && range.lowerBound >= 0 && range.upperBound <= bytes.count)
         var vector = vector
-        bytes[range].withUnsafeMutableBytes { buffer in
-            let start = buffer.bindMemory(to: UInt8.self).baseAddress
+        // A slice of the array would be a copy.
+        bytes.withUnsafeMutableBufferPointer { buffer in
+            let start = buffer.baseAddress.map { $0 + range.lowerBound }
             tgp_aes_ige_encrypt(key, &vector, start, start, range.count)
         }
     }
@@ -40,6 +41,30 @@ struct MessageCipher {
             }
             count = bytes.count
         }
+    }
+
+    /// Decrypts a message, and computes its digest in the same pass.
+    ///
+    /// - Parameters:
+    ///   - bytes: a whole number of blocks of 16 bytes, at least two.
+    ///   - prefix: the 32 bytes that are hashed before the decrypted ones.
+    /// - Returns: the decrypted bytes, and the SHA-256 of `prefix` and these bytes.
+    func opened(_ bytes: ArraySlice<UInt8>, hashedAfter prefix: ArraySlice<UInt8>) -> (
+        plain: [UInt8], digest: [UInt8]
+    ) {
+        precondition(bytes.count % 16 == 0 && bytes.count >= 32 && prefix.count == 32)
+        var digest = [UInt8](repeating: 0, count: 32)
+        let plain = [UInt8](unsafeUninitializedCapacity: bytes.count) { plain, count in
+            bytes.withUnsafeBufferPointer { encrypted in
+                prefix.withUnsafeBufferPointer { prefix in
+                    tgp_aes_ige_open(
+                        key, vector, prefix.baseAddress, encrypted.baseAddress, plain.baseAddress, encrypted.count,
+                        &digest)
+                }
+            }
+            count = bytes.count
+        }
+        return (plain, digest)
     }
 }
 

@@ -115,7 +115,7 @@ enum PlainMessage {
     ///
     /// - Parameter packet: with a padded transport, it may be up to 15 bytes too long.
     /// - Throws: `MTProtoError`, `protocolBroken`.
-    static func body(of packet: [UInt8]) throws(MTProtoError) -> ArraySlice<UInt8> {
+    static func body(of packet: ArraySlice<UInt8>) throws(MTProtoError) -> ArraySlice<UInt8> {
         let (header, content) = (packet.prefix(headerCount), packet.dropFirst(headerCount))
         let (keyID, messageID, count) = try reading("an unencrypted message", header) {
             (reader) throws(TLError) -> (Int64, Int64, Int) in

@@ -35,9 +35,9 @@ struct EncryptedMessage {
         packet.int(Int32(body.count))
         packet.raw(body)
         packet.raw(padding)
-        var bytes = packet.bytes
-        let digest = EncryptedMessage.digest(key, bytes[outer...], writer)
-        bytes.replaceSubrange(8..<outer, with: digest[8..<24])
+        var bytes = packet.take()
+        let digest = Hash.sha256(EncryptedMessage.hashedFirst(key, writer), bytes[outer...])
+        for (place, byte) in zip(8..<outer, digest[8..<24]) { bytes[place] = byte }
         MessageCipher(key, messageKey: digest[8..<24], from: writer).encrypt(&bytes, outer..<bytes.count)
         let token = digest.withUnsafeBytes { UInt32(littleEndian: $0.loadUnaligned(as: UInt32.self)) } | 1 << 31
         return Sealed(packet: bytes, quickAckToken: token)
@@ -48,7 +48,7 @@ struct EncryptedMessage {
     /// - Parameter packet: with a padded transport, it may be up to 15 bytes too long.
     /// - Throws: `MTProtoError`, `protocolBroken`.
     init(
-        opening packet: [UInt8], _ key: AuthKey, from writer: MessageCipher.Writer = .server
+        opening packet: ArraySlice<UInt8>, _ key: AuthKey, from writer: MessageCipher.Writer = .server
     ) throws(MTProtoError) {
         let outer = EncryptedMessage.outerCount
         let count = (packet.count - outer) & ~15
@@ -56,13 +56,13 @@ struct EncryptedMessage {
         guard packet.withUnsafeBytes({ Int64(littleEndian: $0.loadUnaligned(as: Int64.self)) }) == key.id else {
             throw .broken("it sent a message encrypted with another key")
         }
-        let messageKey = packet[8..<outer]
-        let plain = MessageCipher(key, messageKey: messageKey, from: writer).decrypted(packet[outer..<outer + count])[
-            ...]
-        guard isEqualInConstantTime(EncryptedMessage.digest(key, plain, writer)[8..<24], messageKey) else {
+        let messageKey = packet.dropFirst(8).prefix(16)
+        let (plain, digest) = MessageCipher(key, messageKey: messageKey, from: writer).opened(
+            packet.dropFirst(outer).prefix(count), hashedAfter: EncryptedMessage.hashedFirst(key, writer))
+        guard isEqualInConstantTime(digest[8..<24], messageKey) else {
             throw .broken("it sent a message that was altered on the way")
         }
-        self = try reading("a message", plain) { (reader) throws(TLError) in
+        self = try reading("a message", plain[...]) { (reader) throws(TLError) in
             try EncryptedMessage(inner: &reader)
         }
         let padding = plain.count - EncryptedMessage.innerCount - body.count
@@ -82,11 +82,9 @@ struct EncryptedMessage {
         _ = try reader.raw(reader.rest.count)
     }
 
-    /// Returns the digest whose middle is the message key.
-    private static func digest(
-        _ key: AuthKey, _ plain: ArraySlice<UInt8>, _ writer: MessageCipher.Writer
-    ) -> [UInt8] {
+    /// Returns the part of the key that is hashed before a message. The middle of that SHA-256 is the message key.
+    private static func hashedFirst(_ key: AuthKey, _ writer: MessageCipher.Writer) -> ArraySlice<UInt8> {
         let start = 88 + writer.rawValue
-        return Hash.sha256(key.bytes[start..<start + 32], plain)
+        return key.bytes[start..<start + 32]
     }
 }

@@ -241,7 +241,7 @@ struct Session {
     /// Handles a packet.
     ///
     /// - Throws: `MTProtoError`, `protocolBroken`: nothing of the packet may be used then, and the connection must end.
-    mutating func receive(_ packet: [UInt8], at now: Moment) throws(MTProtoError) -> [SessionEvent] {
+    mutating func receive(_ packet: ArraySlice<UInt8>, at now: Moment) throws(MTProtoError) -> [SessionEvent] {
         let message = try EncryptedMessage(opening: packet, key)
         guard message.sessionID == id else {
             // The message was on its way when this session replaced the previous one.

@@ -110,7 +110,7 @@ struct Framing {
 
     /// Interprets a frame's content. Content too short for a message is an error code, a number below zero.
     private static func meaning(of content: ArraySlice<UInt8>) throws(MTProtoError) -> TransportFrame {
-        guard content.count < PlainMessage.headerCount else { return .packet(Array(content)) }
+        guard content.count < PlainMessage.headerCount else { return .packet(content) }
         guard let word = word(content), Int32(bitPattern: word) < 0, word != 1 << 31 else { throw wrongLength }
         return .error(-Int32(bitPattern: word))
     }
@@ -156,7 +156,8 @@ package enum TransportKind: String, Sendable, CaseIterable {
 
 /// The content of a frame from a server.
 enum TransportFrame: Equatable {
-    case packet([UInt8])
+    /// A packet, where it lies among the received bytes.
+    case packet(ArraySlice<UInt8>)
     /// The token of a packet that the server has received.
     case quickAck(UInt32)
     /// An error code. 404: the server does not know the key; 429: too many connections; 444: the server is of another data centre.
