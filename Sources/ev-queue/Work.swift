@@ -280,7 +280,7 @@ final class Places: Sendable {
                 return true
             }
             if isTaken { return }
-            await changed.wait(since: generation, atMost: .seconds(60))
+            await changed.wait(since: generation)
         }
     }
 
@@ -298,7 +298,7 @@ final class Places: Sendable {
         while !Task.isCancelled {
             let generation = changed.generation
             if taken.withLock({ $0 <= 0 }) { return }
-            await changed.wait(since: generation, atMost: .seconds(60))
+            await changed.wait(since: generation)
         }
     }
 }

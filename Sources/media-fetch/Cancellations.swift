@@ -81,7 +81,7 @@ final class Cancellations: Sendable {
             let old = requests.filter { seen.contains($0.key) && !$0.value.mark.isSet }.map(\.value)
             seen = Set(requests.keys)
             if requests.isEmpty {
-                await changed.wait(since: generation, atMost: .seconds(60))
+                await changed.wait(since: generation)
                 continue
             }
             for (request, isCancelled) in zip(old, await notes.cancelled(old.map(\.request))) where isCancelled {

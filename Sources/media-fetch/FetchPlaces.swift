@@ -85,7 +85,7 @@ final class FetchPlaces: Sendable {
             if takePlace(waiter) { return }
             if !hasWaited { onWait() }
             hasWaited = true
-            await changed.wait(since: generation, atMost: .seconds(60))
+            await changed.wait(since: generation)
             guard !Task.isCancelled else {
                 state.withLock { state in state.line.removeAll { $0.ticket == waiter.ticket } }
                 changed.notify()

@@ -97,7 +97,7 @@ private final class Latest: Sendable {
         while !Task.isCancelled {
             let generation = changed.generation
             if let progress = take() { return progress }
-            await changed.wait(since: generation, atMost: .seconds(60))
+            await changed.wait(since: generation)
         }
         return nil
     }

@@ -86,10 +86,8 @@ struct Cancelling: Sendable {
         let keys =
             [ShownRequest.replyKey(request)] + MediaKind.allCases.map { ShownRequest.endKey(request, $0.rawValue) }
         return try await runtime.untilRedisAnswers { redis throws(RedisError) in
-            var exist: [Bool] = []
-            for reply in try await redis.pipeline(keys.map { ["EXISTS", .text($0)] }) {
-                exist.append(try redis.checked(reply).int == 1)
-            }
+            let replies = try redis.checked(try await redis.pipeline(keys.map { ["EXISTS", .text($0)] }))
+            let exist = replies.map { $0.int == 1 }
             return exist.first == false && exist.dropFirst().contains(true)
         }
     }

@@ -24,6 +24,41 @@ import Testing
         #expect(String(decoding: try Envelope(try JSON(parsing: text)).line.dropLast(), as: UTF8.self) == text)
     }
 
+    @Test(
+        arguments: [[:], ["a": 1], ["a": 1, "b": "\u{1}\""]] as [JSONObject],
+        [[:], ["x": [1, ["y": .null]]]] as [JSONObject])
+    func `A line is the text of the envelope's tree`(_ meta: JSONObject, _ unknown: JSONObject) {
+        for causation in [nil, EventID()] {
+            var envelope = Envelope(type: "a.b", version: 3, payload: ["text": "é\n"], meta: meta)
+            (envelope.causationID, envelope.unknown) = (causation, unknown)
+            #expect(String(decoding: envelope.line, as: UTF8.self) == envelope.json.text + "\n")
+            // Members that are written as text stand before the others.
+            var line: [UInt8] = []
+            envelope.write(to: &line, firstMeta: Array(#""first":[]"#.utf8))
+            envelope.meta = JSONObject([JSONObject.Member(key: "first", value: [])] + meta.members)
+            #expect(line == envelope.line)
+        }
+    }
+
+    @Test func `A time is written as it is read`() throws {
+        var random = SystemRandomNumberGenerator()
+        let day: Int64 = 86_400_000_000
+        // The days around the ends of February and of years, in years that are and are not leap years.
+        let days = [0, 58, 59, 364, 365, 789, 790, 10_956, 11_015, 11_016, 11_017, 47_540, 47_541, 2_932_896].map {
+            $0 * day
+        }
+        let times =
+            days.flatMap { [$0, $0 + 1, $0 + day - 1] }
+            + (0..<20_000).map { _ in .random(in: 0..<2_932_897 * day, using: &random) }
+        for time in times {
+            let text = Timestamp(microseconds: time).description
+            #expect(text.utf8.count == 27 && Timestamp(text)?.microseconds == time)
+        }
+        #expect(Timestamp(microseconds: 951_782_400_000_001).description == "2000-02-29T00:00:00.000001Z")
+        #expect(Timestamp(microseconds: 2_932_897 * day - 1).description == "9999-12-31T23:59:59.999999Z")
+        #expect(Timestamp(microseconds: -1).description == "1969-12-31T23:59:59.999999Z")
+    }
+
     @Test(arguments: [
         (#"{"correlation_id":"\#(correlation)"}"#, MalformedInput.Code.missingType),
         (#"{"type":"a..b","correlation_id":"\#(correlation)"}"#, .invalidType),

@@ -55,7 +55,8 @@ import Testing
 
     @Test func `Entries that a worker returns at its end are given out in their order again`() async throws {
         let texts = (1...300).map(String.init)
-        for text in texts { try await fixture.push(text) }
+        // Of the same millisecond, so that the ids in the order of texts would be 1, 10, 100, …
+        try await fixture.push(contentsOf: texts)
         let first = try await fixture.consumer("a")
         #expect(try await first.takeNow(300).count == 300)
         try await first.close()

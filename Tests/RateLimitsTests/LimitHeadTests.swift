@@ -71,6 +71,7 @@ import Testing
             switch decision {
             case .forward: return "forward"
             case .drop: return "drop"
+            case .write: return "write"
             case .refuse(let fault): return fault.reason
             case .replace(let events): return try events.map { try plain($0) }.joined(separator: "+")
             case .addToMeta(let members):

@@ -47,6 +47,7 @@ import Testing
             switch decision {
             case .forward: "forward"
             case .drop: "drop"
+            case .write: "write"
             case .replace(let events): events.map(\.type).joined(separator: "+")
             case .addToMeta: "mark"
             case .refuse: "refuse"

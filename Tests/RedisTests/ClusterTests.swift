@@ -78,6 +78,45 @@ import Testing
         #expect(try await redis.run(script, keys: ["moving"]).int == 5)
     }
 
+    @Test func `Many commands that need the map at once read it once`() async throws {
+        let cluster = try RedisCluster()
+        let redis = try redis(cluster)
+        func readings() throws -> Int {
+            try cluster.nodes.reduce(0) { sum, node in
+                let line = try node.cli("INFO", "commandstats").split(whereSeparator: \.isNewline)
+                    .first { $0.hasPrefix("cmdstat_cluster|slots:") }
+                return sum
+                    + (line?.split(separator: "=").dropFirst().first.flatMap { Int($0.prefix { $0 != "," }) } ?? 0)
+            }
+        }
+        func increase() async throws {
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                for _ in 0..<200 { group.addTask { try await redis.send("INCR", "{moving}:count") } }
+                try await group.waitForAll()
+            }
+        }
+        let first = try readings()
+        try await increase()
+        // A reading asks a further node when the first one is slow, and each node once at most.
+        #expect(try (1...cluster.nodes.count).contains(readings() - first))
+        let slot = KeySlot.of("moving".utf8)
+        let owner = try #require(
+            try cluster.nodes.first { try $0.cli("CLUSTER", "COUNTKEYSINSLOT", "\(slot)") == "1" })
+        let target = try #require(cluster.nodes.first { $0.port != owner.port })
+        let (from, to) = (try owner.cli("CLUSTER", "MYID"), try target.cli("CLUSTER", "MYID"))
+        try target.cli("CLUSTER", "SETSLOT", "\(slot)", "IMPORTING", from)
+        try owner.cli("CLUSTER", "SETSLOT", "\(slot)", "MIGRATING", to)
+        try owner.cli("MIGRATE", "127.0.0.1", "\(target.port ?? 0)", "{moving}:count", "0", "5000")
+        for node in cluster.nodes { try node.cli("CLUSTER", "SETSLOT", "\(slot)", "NODE", to) }
+        // The first command is sent elsewhere, and all later ones doubt the map.
+        try await redis.send("INCR", "{moving}:count")
+        let second = try readings()
+        try await increase()
+        #expect(try (1...cluster.nodes.count).contains(readings() - second))
+        #expect(try await redis.send("GET", "{moving}:count").int == 401)
+        await redis.close()
+    }
+
     @Test func `A replica takes the place of a node that is killed`() async throws {
         let cluster = try RedisCluster(replicas: 1)
         let writer = try redis(cluster, "?replicas=1")

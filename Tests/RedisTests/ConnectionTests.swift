@@ -158,6 +158,32 @@ import Testing
         #expect(try await next.string == "mine")
     }
 
+    @Test func `The reply to a command that was given up at once goes to nobody else`() async throws {
+        let server = try RedisServer()
+        let redis = try redis(server, timeout: .seconds(60))
+        try await redis.send("PING")
+        for number in 0..<300 {
+            let caller = Task { try await redis.send("ECHO", "given up") }
+            if number % 2 == 0 { await Task.yield() }
+            caller.cancel()
+            let text = "kept \(number)"
+            #expect(try await redis.send("ECHO", .text(text)).string == text)
+            _ = await caller.result
+        }
+    }
+
+    @Test func `A connection that its server closes between two commands is replaced`() async throws {
+        let server = try RedisServer()
+        let redis = try redis(server, timeout: .seconds(60))
+        for _ in 0..<20 {
+            let number = try #require(try await redis.send("CLIENT", "ID").int)
+            try server.cli("CLIENT", "KILL", "ID", "\(number)")
+            let answer = try await withRetry(for: .seconds(60)) { () throws(RedisError) in try await redis.send("PING")
+            }
+            #expect(answer == .status("PONG"))
+        }
+    }
+
     @Test func `A closed connection refuses commands`() async throws {
         let server = try RedisServer()
         let redis = try redis(server)

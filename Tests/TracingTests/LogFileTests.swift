@@ -96,7 +96,7 @@ import Testing
     @Test func `A file that was removed is followed by another one`() async throws {
         let file = LogFile(folder: logs, tool: "a")
         add(1, to: file)
-        #expect(try await eventually { self.names().count == 1 })
+        #expect(try await eventually { try self.lines().count == 1 })
         unlink("\(logs)/\(names()[0])")
         add(1, to: file)
         file.close()
@@ -172,9 +172,10 @@ import Testing
 
     @Test func `The first event of a request names the span that made it`() async throws {
         let lines = try await spans { tracer in
-            await tracer.creating(event) { event in
-                #expect(event.meta["traceparent"]?.string.flatMap { TraceContext($0) } != nil)
-            }
+            let (handling, named) = tracer.beginCreating(event)
+            #expect(named.meta["traceparent"]?.string.flatMap { TraceContext($0) } == handling.correlation.trace)
+            #expect(handling.correlation.trace != nil)
+            handling.end(.done)
         }
         #expect(lines[0]["operation"] == "create")
     }

@@ -60,13 +60,18 @@ extension JSON {
 extension JSONObject {
     package func write(to output: inout [UInt8]) {
         output.append(UInt8(ascii: "{"))
+        writeMembers(to: &output)
+        output.append(UInt8(ascii: "}"))
+    }
+
+    /// Appends the members with commas between them, and without the braces around them.
+    package func writeMembers(to output: inout [UInt8]) {
         for (index, member) in members.enumerated() {
             if index > 0 { output.append(UInt8(ascii: ",")) }
             JSON.write(member.key, to: &output)
             output.append(UInt8(ascii: ":"))
             member.value.write(to: &output)
         }
-        output.append(UInt8(ascii: "}"))
     }
 }
 

@@ -142,6 +142,17 @@ extension TextBuffer {
             put(jsonString: text)
         } else if let integer = value.plainInteger {
             put(integer: integer)
+        } else if value.isObject {
+            put(literal: "{")
+            var isFirst = true
+            for (key, value) in value.members {
+                if !isFirst { put(literal: ",") }
+                isFirst = false
+                put(jsonString: key)
+                put(literal: ":")
+                put(value)
+            }
+            put(literal: "}")
         } else {
             put(tree: value.json)
         }

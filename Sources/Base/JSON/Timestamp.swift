@@ -30,7 +30,53 @@ package struct Timestamp: Sendable, Hashable, Comparable, CustomStringConvertibl
     /// Returns the time from `earlier` to this time; negative if the clock was set back.
     package func elapsed(since earlier: Timestamp) -> Duration { .microseconds(microseconds - earlier.microseconds) }
 
-    package var description: String {
+    package var description: String { Timestamp.usualTimes.contains(microseconds) ? usualDescription : rareDescription }
+
+    /// The times between 1970 and the year 9999, whose text has 27 bytes.
+    private static let usualTimes = 0..<Int64(253_402_300_800_000_000)
+
+    /// The text of one of the usual times, which every new event gets: the system's functions take several times as long.
+    private var usualDescription: String {
+        let (seconds, fraction) = microseconds.quotientAndRemainder(dividingBy: 1_000_000)
+        let (day, second) = seconds.quotientAndRemainder(dividingBy: 86_400)
+        let (year, month, dayOfMonth) = Timestamp.date(ofDay: day)
+        return String(unsafeUninitializedCapacity: 27) { text in
+            func put(_ number: Int64, at end: Int, digits: Int, then mark: Unicode.Scalar) {
+                var rest = number
+                for place in stride(from: end - 1, to: end - 1 - digits, by: -1) {
+                    text[place] = UInt8(ascii: "0") + UInt8(truncatingIfNeeded: rest % 10)
+                    rest /= 10
+                }
+                text[end] = UInt8(ascii: mark)
+            }
+            put(year, at: 4, digits: 4, then: "-")
+            put(month, at: 7, digits: 2, then: "-")
+            put(dayOfMonth, at: 10, digits: 2, then: "T")
+            put(second / 3600, at: 13, digits: 2, then: ":")
+            put(second / 60 % 60, at: 16, digits: 2, then: ":")
+            put(second % 60, at: 19, digits: 2, then: ".")
+            put(fraction, at: 26, digits: 6, then: "Z")
+            return 27
+        }
+    }
+
+    /// Returns the date of a day that is not before 1970, by its distance from the first day of that year.
+    ///
+    /// The years begin on 1 March here, so that a leap day is the last one of its year.
+    private static func date(ofDay day: Int64) -> (year: Int64, month: Int64, day: Int64) {
+        // 719,468 days lie between 1 March of the year 0 and 1970, and 146,097 days in 400 years.
+        let (era, dayOfEra) = (day + 719_468).quotientAndRemainder(dividingBy: 146_097)
+        let yearOfEra = (dayOfEra - dayOfEra / 1460 + dayOfEra / 36_524 - dayOfEra / 146_096) / 365
+        let dayOfYear = dayOfEra - (365 * yearOfEra + yearOfEra / 4 - yearOfEra / 100)
+        // Five months in a row, from March and from August on, have 153 days.
+        let monthFromMarch = (5 * dayOfYear + 2) / 153
+        let month = monthFromMarch < 10 ? monthFromMarch + 3 : monthFromMarch - 9
+        return (
+            era * 400 + yearOfEra + (month <= 2 ? 1 : 0), month, dayOfYear - (153 * monthFromMarch + 2) / 5 + 1
+        )
+    }
+
+    private var rareDescription: String {
         var seconds = time_t(microseconds.quotientFloored(by: 1_000_000))
         let fraction = microseconds - Int64(seconds) * 1_000_000
         var parts = tm()

@@ -1,3 +1,5 @@
+// An optimised build finds the attributes of threads in this module.
+import CLinux
 import Glibc
 
 /// Runs blocking calls on a thread of its own, so that they never hold a thread of the concurrency pool.

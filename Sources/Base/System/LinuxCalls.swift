@@ -34,6 +34,17 @@ package enum Linux {
     /// Lets large pieces of memory go back to the system as soon as they are freed.
     package static func returnLargeMemory() { tgp_return_large_memory() }
 
+    /// Gives the memory back to the system that was freed up to now, as far as it fills whole pages.
+    package static func returnFreeMemory() { tgp_return_free_memory() }
+
+    /// Writes bytes to a pipe or file without ever waiting.
+    ///
+    /// - Returns: the number of bytes written, or -1 with `errno`: `EAGAIN` if there is no room now, `EOPNOTSUPP` if the kernel does not
+    ///   support such writes to this kind of file (pipes: before Linux 6.4).
+    package static func writeWithoutWaiting(_ descriptor: Int32, _ bytes: UnsafeRawBufferPointer) -> Int {
+        tgp_write_without_waiting(descriptor, bytes.baseAddress, bytes.count)
+    }
+
     /// Starts a child's program with all descriptors from `first` closed, also those without close-on-exec.
     package static func closeDescriptors(from first: Int32, in actions: inout posix_spawn_file_actions_t) {
         _ = tgp_spawn_close_from(&actions, first)
@@ -90,6 +101,9 @@ package enum SystemClocks {
 
     /// Nanoseconds since the machine started, including suspend.
     package static var bootNanoseconds: Int64 { tgp_clock_nanoseconds(CLOCK_BOOTTIME) }
+
+    /// Nanoseconds of processor time that this process has used.
+    package static var processorNanoseconds: Int64 { tgp_clock_nanoseconds(CLOCK_PROCESS_CPUTIME_ID) }
 
     /// Returns a moment in nanoseconds.
     static func nanoseconds(_ time: UnsafeRawPointer) -> Int64 {

@@ -37,12 +37,9 @@ package final class Monitor<State>: @unchecked Sendable {
 
     /// Changes the state and wakes the waiting threads.
     package func update<Result>(_ body: (inout State) throws -> sending Result) rethrows -> sending Result {
-        pthread_mutex_lock(mutex)
-        defer {
-            pthread_cond_broadcast(changed)
-            pthread_mutex_unlock(mutex)
-        }
-        return try body(&state)
+        // A thread that is woken before the mutex is free only waits again, for the mutex.
+        defer { pthread_cond_broadcast(changed) }
+        return try read(body)
     }
 
     /// Waits until `body` returns a value. It is called at once and again after each `update`. With its value it may change the state,

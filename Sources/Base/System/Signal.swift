@@ -26,16 +26,19 @@ package final class Signal: Sendable {
     }
 
     /// Returns at the first `notify` after `generation` was read, after the time given, or when the task is cancelled.
-    package func wait(since generation: Int, atMost limit: Duration) async {
+    ///
+    /// - Parameter limit: the longest wait; nil, which costs no timer and no tasks, if nothing but a notification can end the wait.
+    package func wait(since generation: Int, atMost limit: Duration? = nil) async {
+        guard let limit else { return await waitForNotification(since: generation) }
         await withTaskGroup(of: Void.self) { group in
             group.addTask { try? await Task.sleep(for: limit) }
-            group.addTask { await self.wait(since: generation) }
+            group.addTask { await self.waitForNotification(since: generation) }
             await group.next()
             group.cancelAll()
         }
     }
 
-    private func wait(since generation: Int) async {
+    private func waitForNotification(since generation: Int) async {
         let id = state.withLock { state in
             state.next += 1
             return state.next

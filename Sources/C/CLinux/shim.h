@@ -15,6 +15,7 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/timerfd.h>
 #include <sys/vfs.h>
 #include <time.h>
 #include <unistd.h>
@@ -33,6 +34,30 @@ extern int posix_spawn_file_actions_addclosefrom_np(posix_spawn_file_actions_t *
 /// An event counter; not inherited by children.
 static inline int tgp_eventfd(void) { return eventfd(0, EFD_CLOEXEC); }
 
+/// A timer that is read like a file; not inherited by children.
+static inline int tgp_timerfd(void) { return timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK); }
+
+/// Lets a timer run out once, after a time that is not zero.
+static inline int tgp_set_timer(int descriptor, int64_t nanoseconds) {
+    struct itimerspec time = {{0, 0}, {nanoseconds / 1000000000, nanoseconds % 1000000000}};
+    return timerfd_settime(descriptor, 0, &time, NULL);
+}
+
+#ifndef RWF_NOWAIT
+#define RWF_NOWAIT 0x8
+#endif
+
+/// Writes at the current position without ever waiting; -1 with EAGAIN if that is impossible now, and with EOPNOTSUPP if the kernel
+/// cannot tell for this kind of file.
+static inline ssize_t tgp_write_without_waiting(int descriptor, const void *bytes, size_t count) {
+    // -1 as the offset stands for the current position. The call's own wrapper needs _GNU_SOURCE.
+    struct {
+        const void *start;
+        size_t count;
+    } piece = {bytes, count};
+    return syscall(SYS_pwritev2, descriptor, &piece, 1UL, -1L, -1L, RWF_NOWAIT);
+}
+
 /// Asks for a larger pipe; the size that it has now, or -1.
 static inline int tgp_set_pipe_size(int descriptor, int bytes) { return fcntl(descriptor, F_SETPIPE_SZ, bytes); }
 
@@ -48,6 +73,9 @@ static inline void tgp_share_memory_pools(void) { mallopt(M_ARENA_MAX, 2); }
 /// Lets pieces of memory of a megabyte and more go back to the system as soon as they are freed. By default, the pools keep some
 /// that were freed once.
 static inline void tgp_return_large_memory(void) { mallopt(M_MMAP_THRESHOLD, 1 << 20); }
+
+/// Gives free memory of the pools back to the system.
+static inline void tgp_return_free_memory(void) { malloc_trim(0); }
 
 /// The bytes that wait in a pipe, asked at either end of it; -1 when that cannot be told.
 static inline int tgp_pipe_bytes(int descriptor) {

@@ -39,10 +39,11 @@ package struct Correlation: Sendable {
         meta = envelope.meta
     }
 
-    /// Creates the correlation of work that no event asked for: derived events name no cause.
-    package init(correlationID: EventID) {
+    /// Creates the correlation of work that no event asked for, so that derived events name no cause, or of work on an event of which no
+    /// more than its ids was read.
+    package init(correlationID: EventID, causationID: EventID? = nil) {
         self.correlationID = correlationID
-        causationID = nil
+        self.causationID = causationID
         meta = [:]
         trace = nil
     }

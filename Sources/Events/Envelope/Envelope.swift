@@ -114,8 +114,40 @@ package struct Envelope: Sendable, Equatable {
     package var line: [UInt8] {
         var output: [UInt8] = []
         output.reserveCapacity(512)
-        json.write(to: &output)
-        output.append(UInt8(ascii: "\n"))
+        write(to: &output)
         return output
+    }
+
+    /// Appends the envelope as one line with its line feed: the text of `json`, without a tree for it.
+    ///
+    /// - Parameter firstMeta: members of `meta` as JSON text with commas between them, which are written before the envelope's own. They must
+    ///   have other keys than these.
+    package func write(to output: inout [UInt8], firstMeta: [UInt8] = []) {
+        func put(_ key: StaticString, _ id: EventID) {
+            output.append(literal: key)
+            id.write(to: &output)
+            output.append(UInt8(ascii: "\""))
+        }
+        put(#"{"id":""#, id)
+        output.append(literal: #","type":"#)
+        JSON.string(type).write(to: &output)
+        output.append(literal: #","version":"#)
+        JSON.integer(Int64(version)).write(to: &output)
+        put(#","correlation_id":""#, correlationID)
+        if let causationID { put(#","causation_id":""#, causationID) }
+        output.append(literal: #","timestamp":"#)
+        JSON.string(timestamp).write(to: &output)
+        output.append(literal: #","payload":"#)
+        payload.write(to: &output)
+        output.append(literal: #","meta":{"#)
+        output.append(contentsOf: firstMeta)
+        if !firstMeta.isEmpty, !meta.isEmpty { output.append(UInt8(ascii: ",")) }
+        meta.writeMembers(to: &output)
+        output.append(UInt8(ascii: "}"))
+        if !unknown.isEmpty {
+            output.append(UInt8(ascii: ","))
+            unknown.writeMembers(to: &output)
+        }
+        output.append(literal: "}\n")
     }
 }

@@ -4,8 +4,8 @@ import Glibc
 /// Makes HTTP requests over connections that are kept and reused.
 ///
 /// One thread drives all transfers of a client. Callbacks run on it, one at a time, and may block (to write to disk,
-/// say). Transfers that must not wait for each other's disk need clients of their own. The thread ends with the
-/// client.
+/// say). Transfers that must not wait for each other's disk need clients of their own. The first request
+/// loads libcurl and starts the thread, which ends with the client.
 package final class HTTPClient: Sendable {
     private let loop: TransferLoop
     private let identity: ClientIdentity
@@ -71,6 +71,7 @@ package final class HTTPClient: Sendable {
         _ request: HTTPRequest, onHead: @escaping @Sendable (HTTPHead) throws -> HeadDecision,
         onBody: @escaping @Sendable (UnsafeRawBufferPointer) throws -> Void
     ) async throws(HTTPError) -> HTTPHead {
+        loop.prepare()
         let transfer = try Transfer(request, identity: identity, onHead: onHead, onBody: onBody)
         let result = await withTaskCancellationHandler {
             await withCheckedContinuation { loop.submit(transfer, $0) }

@@ -89,6 +89,9 @@ package struct QueueOutputs: Sendable, CustomStringConvertible {
 
     package static let none = QueueOutputs([])
 
+    /// The most lines that are published in one step: more would delay other clients of Redis, or find no room in a small queue.
+    package var mostTogether: Int { min(1000, maxLength) }
+
     package var description: String {
         "\(queues.map(\.description).joined(separator: " or ")), of at most \(maxLength) events"
     }

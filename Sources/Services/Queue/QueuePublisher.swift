@@ -60,7 +60,7 @@ package final class QueuePublisher: Sendable {
         _ lines: [QueueLine], setting: [(key: String, value: String)] = [],
         repeating: (_ step: () async throws -> Bool) async throws -> Void
     ) async throws {
-        for part in lines.publications(of: min(1000, outputs.maxLength)) {
+        for part in lines.publications(of: outputs.mostTogether) {
             let publication = begin()
             defer { end(publication) }
             let isLast = part.endIndex == lines.endIndex

@@ -245,8 +245,9 @@ enum QueueScripts {
                 if key and front(key, 1)[1] ~= ARGV[i] then
                   wait_behind(key, ARGV[i], ARGV[i + 1] - 1)
                 else
-                  -- Entries that are due at the same time would be given out in the order of their ids as texts.
-                  put_back(ARGV[i], 'retry', ARGV[i + 1] - 1, time - (#ARGV - i) / 8192)
+                  -- Entries that are due at the same time would be given out in the order of their ids as texts. The numbers
+                  -- are multiples of 1/4096: a time in ms has no finer fractions, and two others would be rounded to one.
+                  put_back(ARGV[i], 'retry', ARGV[i + 1] - 1, time - (#ARGV - 1 - i) / 8192)
                 end
               end
             end

@@ -73,8 +73,7 @@ package final class Redis: Sendable {
         case .cluster(let cluster):
             replies = try await cluster.exchangeEverywhere(batch, until: .after(commandTimeout)).flatMap { $0 }
         }
-        for reply in replies { _ = try checked(reply) }
-        return replies
+        return try checked(replies)
     }
 
     /// Sends commands without waiting in between; returns the replies in order, error replies as `.error`.
@@ -167,6 +166,13 @@ package final class Redis: Sendable {
     package func checked(_ reply: RedisValue) throws(RedisError) -> RedisValue {
         if case .error(let text) = reply { throw RedisError(reply: text, from: address) }
         return reply
+    }
+
+    /// Returns replies, or throws the first error reply as an error; the other commands may have been carried out then.
+    @discardableResult
+    package func checked(_ replies: [RedisValue]) throws(RedisError) -> [RedisValue] {
+        for reply in replies { _ = try checked(reply) }
+        return replies
     }
 }
 

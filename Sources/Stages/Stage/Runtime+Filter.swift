@@ -12,6 +12,8 @@ package enum Decision: Sendable {
     case drop
     /// These events take its place.
     case replace([Envelope])
+    /// These whole lines, with their line feeds, take its place.
+    case write([UInt8])
     /// These JSON members are added at the end of its `meta`, which only an event of which no more than the head was read takes; see
     /// `EventHead.takesMetaMembers`.
     case addToMeta([UInt8])
@@ -250,7 +252,8 @@ extension [UInt8] {
         switch decision {
         case .forward: append(incoming.line)
         case .drop, .refuse: break
-        case .replace(let envelopes): for envelope in envelopes { append(contentsOf: envelope.line) }
+        case .replace(let envelopes): for envelope in envelopes { envelope.write(to: &self) }
+        case .write(let lines): append(contentsOf: lines)
         case .addToMeta(let members):
             guard case .head(let head) = incoming, head.append(to: &self, addingToMeta: members) else {
                 preconditionFailure("only a head that takes members may get them")

@@ -91,13 +91,6 @@ package final class Runtime: Sendable {
         try await tracer.handling(event, causedBy: cause, body)
     }
 
-    /// Makes the first event of a request: runs `body` with the event, which names the span of this work in `meta.traceparent`.
-    package func creating<Result>(
-        _ event: Envelope, isolation: isolated (any Actor)? = #isolation, _ body: (Envelope) async throws -> Result
-    ) async rethrows -> Result {
-        try await tracer.creating(event, body)
-    }
-
     /// Returns the connection that the tool's parts share. The first call makes it, and starts a private server if none is configured.
     package func redis() async throws -> Redis {
         if let made = connection.withLock({ $0 }) { return made }
@@ -244,8 +237,12 @@ extension Runtime {
             if let heartbeats {
                 group.addTask {
                     await heartbeats.run()
-                    return .heartbeats
+                    return .background
                 }
+            }
+            group.addTask {
+                await IdleMemory.giveBackWhenIdle()
+                return .background
             }
             while let ended = await group.next() {
                 switch ended {
@@ -253,7 +250,7 @@ extension Runtime {
                     group.cancelAll()
                     return status
                 case .deadline: group.cancelAll()
-                case .heartbeats: break
+                case .background: break
                 }
             }
             return ExitStatus.bug.rawValue
@@ -264,7 +261,7 @@ extension Runtime {
     private enum Ending: Sendable {
         case status(Int32)
         case deadline
-        case heartbeats
+        case background
     }
 
     private func outcome(_ body: () async throws -> ExitStatus) async -> Int32 {

@@ -5,7 +5,8 @@ import System
 
 /// Appends this process's log lines and spans to a file of its own in a folder, from which `ev-log run` takes them.
 ///
-/// A thread of its own writes them in batches, so that no work waits for the disk. What cannot be written is lost, and counted.
+/// A thread of its own writes them in batches, so that no work waits for the disk. It wakes when it has something to write, which is a
+/// while after the line came: a thread that wakes while an event is in work delays that. What cannot be written is lost, and counted.
 package final class LogFile: Sendable {
     /// Limits what a process keeps where nobody takes it.
     package struct Limits: Sendable {
@@ -24,7 +25,6 @@ package final class LogFile: Sendable {
         var lines = 0
         /// The lines for which there was no room since the last report.
         var lost = 0
-        var isUrgent = false
         var isClosed = false
         var hasEnded = false
         var time = TimeText()
@@ -32,6 +32,7 @@ package final class LogFile: Sendable {
 
     private static let pause = Duration.milliseconds(20)
     private let state = Monitor(State())
+    private let alarm = Alarm()
     private let limits: Limits
     private let wakeBytes: Int
 
@@ -55,23 +56,26 @@ package final class LogFile: Sendable {
     /// - Parameter isUrgent: writes it at once.
     package func add(isUrgent: Bool = false, _ body: (inout [UInt8], inout TimeText) -> Void) {
         let limit = limits.bufferBytes
-        let wakes = state.read { [wakeBytes] state -> Bool in
-            guard state.buffer.count < limit, !state.isClosed else {
-                state.lost += 1
-                return false
-            }
+        state.read { [wakeBytes, alarm] state in
+            guard state.buffer.count < limit, !state.isClosed else { return state.lost += 1 }
             let before = state.buffer.count
             body(&state.buffer, &state.time)
             state.lines += 1
-            if isUrgent { state.isUrgent = true }
-            return before == 0 || isUrgent || (before < wakeBytes && state.buffer.count >= wakeBytes)
+            // The alarm is set while the state is held, so that a later time never takes the place of an earlier one.
+            if isUrgent || (before < wakeBytes && state.buffer.count >= wakeBytes) {
+                alarm.set(after: .zero)
+            } else if before == 0 {
+                alarm.set(after: LogFile.pause)
+            }
         }
-        if wakes { state.update { _ in } }
     }
 
     /// Writes what is waiting, for at most two seconds, and ends.
     package func close() {
-        state.update { $0.isClosed = true }
+        state.read { [alarm] state in
+            state.isClosed = true
+            alarm.set(after: .zero)
+        }
         _ = state.wait(atMost: .seconds(2)) { $0.hasEnded ? true : nil }
     }
 
@@ -80,14 +84,10 @@ package final class LogFile: Sendable {
         var isClosed = false
         while !isClosed {
             // While lines are lost, the thread looks for room now and then, so that the loss is reported.
-            let limit: Duration? = output.hasLost ? .seconds(1) : nil
-            _ = state.wait(atMost: limit) { $0.buffer.isEmpty && !$0.isClosed ? nil : true }
-            _ = state.wait(atMost: LogFile.pause) { [wakeBytes] state in
-                state.buffer.count >= wakeBytes || state.isUrgent || state.isClosed ? true : nil
-            }
+            alarm.wait(atMost: output.hasLost ? .seconds(1) : nil)
             let batch = state.read { [spare] state -> (lines: Int, lost: Int, bytes: [UInt8], isClosed: Bool) in
                 let batch = (state.lines, state.lost, state.buffer, state.isClosed)
-                (state.lines, state.lost, state.isUrgent, state.buffer) = (0, 0, false, spare)
+                (state.lines, state.lost, state.buffer) = (0, 0, spare)
                 return batch
             }
             output.append(batch.bytes, lines: batch.lines, lost: batch.lost)

@@ -55,21 +55,14 @@ package final class Tracer: Sendable {
         }
     }
 
-    /// Makes the first event of a request: runs `body` with the event, which names the span of this work in `meta.traceparent`.
-    package func creating<Result>(
-        _ event: Envelope, isolation: isolated (any Actor)? = #isolation, _ body: (Envelope) async throws -> Result
-    ) async rethrows -> Result {
+    /// Begins the making of the first event of a request. The caller ends it.
+    ///
+    /// - Returns: also the event, which names the span of this work in `meta.traceparent`.
+    package func beginCreating(_ event: Envelope) -> (handling: Handling, event: Envelope) {
         let handling = begin(event, .create)
         var event = event
         if let span = handling.correlation.trace { event.meta[TraceContext.key] = .string(span.traceparent) }
-        do {
-            let result = try await handling.step { [event] in try await body(event) }
-            handling.end(.done)
-            return result
-        } catch {
-            handling.end(HandlingOutcome(error), error: error)
-            throw error
-        }
+        return (handling, event)
     }
 
     /// Begins the handling of an event that is worked on in several steps. The caller ends it.
@@ -114,6 +107,11 @@ package final class Tracer: Sendable {
     /// Runs one part of the work on an event within its correlation; the event is counted where its handling begins and ends.
     package static func correlating<Result>(with event: Envelope, _ body: () throws -> Result) rethrows -> Result {
         try Correlation.withCurrent(Correlation(event, trace: SpansInWork.span(of: event.id)), operation: body)
+    }
+
+    /// Runs one part of the work on an event within its correlation, for an event that is not followed.
+    package static func correlating<Result>(with cause: Correlation, _ body: () throws -> Result) rethrows -> Result {
+        try Correlation.withCurrent(cause, operation: body)
     }
 
     /// Runs one asynchronous part of the work on an event within its correlation.

@@ -55,6 +55,7 @@ final class LimitMiddleware: LineMiddleware {
         switch decision {
         case .forward: return .forward
         case .drop: return .drop
+        case .write(let lines): return .replace(lines.split(separator: UInt8(ascii: "\n")).map(Array.init))
         case .replace(let envelopes): return .replace(envelopes.map { $0.line.dropLast() }.map(Array.init))
         case .addToMeta(let members):
             var line: [UInt8] = []

@@ -5,12 +5,22 @@ import Synchronization
 
 /// Drives the transfers of a client on one thread, with a libcurl multi handle.
 ///
+/// libcurl and its thirty libraries take 1.5 MB of a process, so they are loaded for the first transfer only: many stages have a client
+/// that they never use.
+///
 /// `@unchecked Sendable`: other threads only call `curl_multi_wakeup`, which is thread-safe; `active` belongs to the
 /// thread. The thread holds the loop, which therefore lives until `stop()`.
 final class TransferLoop: @unchecked Sendable {
     typealias Continuation = CheckedContinuation<Result<HTTPHead, HTTPError>, Never>
 
+    /// `@unchecked Sendable`: see the class.
+    private struct Handle: @unchecked Sendable {
+        let pointer: UnsafeMutableRawPointer
+    }
+
     private struct Inbox {
+        /// Is nil until the first transfer.
+        var multi: Handle?
         var submitted: [Transfer] = []
         var cancelled: [Transfer] = []
         var isStarted = false
@@ -18,17 +28,23 @@ final class TransferLoop: @unchecked Sendable {
     }
 
     private let inbox = Mutex(Inbox())
-    private let multi: UnsafeMutableRawPointer?
     private var active: [UnsafeMutableRawPointer: Transfer] = [:]
-
-    init() {
-        _ = libcurlIsReady
-        multi = curl_multi_init()
-        if let multi { _ = tgpipe_curl_multi_set_long(multi, CURLMOPT_MAXCONNECTS, 64) }
-    }
 
     deinit {
         if let multi { curl_multi_cleanup(multi) }
+    }
+
+    private var multi: UnsafeMutableRawPointer? { inbox.withLock { $0.multi }?.pointer }
+
+    /// Loads libcurl. To be called before a transfer is made.
+    func prepare() {
+        inbox.withLock { inbox in
+            guard inbox.multi == nil else { return }
+            _ = libcurlIsReady
+            guard let made = curl_multi_init() else { return }
+            _ = tgpipe_curl_multi_set_long(made, CURLMOPT_MAXCONNECTS, 64)
+            inbox.multi = Handle(pointer: made)
+        }
     }
 
     /// Accepts a transfer; its continuation is resumed once.
@@ -91,10 +107,10 @@ extension TransferLoop {
         var all = sigset_t()
         sigfillset(&all)
         pthread_sigmask(SIG_BLOCK, &all, nil)
-        inUTF8Locale { drive() }
+        inUTF8Locale { drive(multi) }
     }
 
-    private func drive() {
+    private func drive(_ multi: UnsafeMutableRawPointer?) {
         var running: Int32 = 0
         while takeInbox() {
             curl_multi_perform(multi, &running)

@@ -21,7 +21,17 @@ final class Cluster: Sendable {
         var lanes: [Endpoint: Lane] = [:]
         /// The nodes that gave no answer, or sent a command elsewhere, since the map was read: what it says of them may be wrong.
         var doubted: Set<Endpoint> = []
+        /// The outcome of the reading of the map that is under way; nil if nobody reads it.
+        var reading: Promise<Reading>?
         var isClosed = false
+    }
+
+    /// Says how the reading of the map ended for the commands that waited for it.
+    private enum Reading {
+        case done
+        case failed(RedisError)
+        /// The command that read the map had no more time, or was cancelled. That says nothing of the nodes.
+        case abandoned
     }
 
     /// The most times that a command is sent to another node before its error is returned.
@@ -82,7 +92,7 @@ final class Cluster: Sendable {
     func exchangeEverywhere(
         _ batch: CommandBatch, until deadline: Deadline
     ) async throws(RedisError) -> [[RedisValue]] {
-        if state.withLock({ $0.slots.isEmpty || !$0.doubted.isEmpty }) { try await readMap(until: deadline) }
+        try await readMap(until: deadline) { $0.slots.isEmpty || !$0.doubted.isEmpty }
         var replies: [[RedisValue]] = []
         let (owners, others) = state.withLock { state in
             let owners = Set(state.owners)
@@ -213,15 +223,79 @@ final class Cluster: Sendable {
 
     /// Asks for the map if it is unknown, or may be wrong about one of these slots; nil stands for a command that any node can carry out.
     private func ensureMap(for slots: [Int?], until deadline: Deadline) async throws(RedisError) {
-        let isNeeded = state.withLock { state in
+        try await readMap(until: deadline) { state in
             if state.isClosed || slots.isEmpty { return false }
             if state.slots.isEmpty { return true }
             return slots.contains { slot in
                 guard let slot else { return false }
-                return knownOwner(of: slot, state).map(state.doubted.contains) ?? true
+                return self.knownOwner(of: slot, state).map(state.doubted.contains) ?? true
             }
         }
-        if isNeeded { try await readMap(until: deadline) }
+    }
+
+    /// Reads the map while it is needed. Many commands need it at the same moment, after a fail-over for instance: one of them reads it,
+    /// and the others wait for that.
+    private func readMap(
+        until deadline: Deadline, while isNeeded: (State) -> Bool
+    ) async throws(RedisError) {
+        // A map that has just been read can be out of date again; what it says then is found out by the commands themselves.
+        var hasBeenRead = false
+        while !hasBeenRead {
+            let promise = Promise<Reading>()
+            let current = state.withLock { state -> Promise<Reading>? in
+                guard isNeeded(state) else { return nil }
+                if let reading = state.reading { return reading }
+                state.reading = promise
+                return promise
+            }
+            guard let current else { return }
+            if current === promise {
+                try await readMap(for: promise, until: deadline)
+                return
+            }
+            switch try await outcome(of: current, until: deadline) {
+            case .done: hasBeenRead = true
+            case .failed(let error): throw error
+            case .abandoned: continue
+            }
+        }
+    }
+
+    /// Reads the map, also for the commands that wait for `promise`.
+    private func readMap(for promise: Promise<Reading>, until deadline: Deadline) async throws(RedisError) {
+        let result: Result<Void, RedisError>
+        do throws(RedisError) {
+            try await readMap(until: deadline)
+            result = .success(())
+        } catch {
+            result = .failure(error)
+        }
+        state.withLock { $0.reading = nil }
+        switch result {
+        case .success: promise.fulfil(.success(.done))
+        case .failure(let error) where error.code == .cancelled || deadline.hasPassed:
+            promise.fulfil(.success(.abandoned))
+        case .failure(let error): promise.fulfil(.success(.failed(error)))
+        }
+        try result.get()
+    }
+
+    /// Waits for the command that reads the map.
+    private func outcome(of reading: Promise<Reading>, until deadline: Deadline) async throws(RedisError) -> Reading {
+        let limit = min(deadline.remaining, .seconds(3600))
+        let result = await withTaskGroup(of: Result<Reading, RedisError>.self) { group in
+            group.addTask {
+                (try? await reading.value()).map { .success($0) } ?? .failure(Exchange.cancelled)
+            }
+            group.addTask {
+                guard (try? await Task.sleep(for: limit)) != nil else { return .failure(Exchange.cancelled) }
+                return .failure(
+                    RedisError(.unreachable, "no node of the Redis cluster at \(self.address) has answered in time"))
+            }
+            defer { group.cancelAll() }
+            return await group.next() ?? .failure(Exchange.cancelled)
+        }
+        return try result.get()
     }
 
     /// Takes over the map of the node that answers first. The nodes are asked one shortly after the other, so that a lost one, which

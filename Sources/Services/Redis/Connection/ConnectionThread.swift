@@ -36,15 +36,16 @@ final class ConnectionThread {
         return deadline.hasPassed || pending.allSatisfy { $0.isFinished }
     }
 
-    private func admit(_ exchanges: [Exchange]) {
+    private func admit(_ exchanges: some Sequence<Exchange>) {
         var failure: RedisError?
-        for exchange in exchanges where !exchange.isFinished {
+        // A reply comes also to an exchange that has been sent and given up meanwhile.
+        for exchange in exchanges where !exchange.isFinished || exchange.alreadySent > 0 {
             if let failure {
                 exchange.finish(.failure(failure))
                 continue
             }
             do throws(RedisError) {
-                try openLink(for: exchange).enqueue(exchange.bytes)
+                try openLink(for: exchange).enqueue(exchange.bytes, skipping: exchange.alreadySent)
                 pending.append(exchange)
                 earliestDeadline = min(earliestDeadline, exchange.deadline)
             } catch {
@@ -67,7 +68,18 @@ final class ConnectionThread {
             _ = lane.waiter.wait(for: 0, on: -1, until: earliestDeadline)
             return
         }
-        if lane.waiter.wait(for: link.interest, on: link.descriptor, until: earliestDeadline) == .ready {
+        if pending.first == nil, !link.hasOutput, link.isPlain, earliestDeadline != .never,
+            !lane.offer(link.descriptor, until: earliestDeadline)
+        {
+            return
+        }
+        let outcome = lane.waiter.wait(for: link.interest, on: link.descriptor, until: earliestDeadline)
+        // From here on nobody else sends to the link, which may fail now. What was sent to it fails with it; all else goes to the next one.
+        let new = lane.take().new
+        let sent = new.prefix { $0.alreadySent > 0 }
+        admit(sent)
+        defer { admit(new.dropFirst(sent.count)) }
+        if outcome == .ready {
             perform { link throws(RedisError) in try self.receive(from: link) }
         }
     }
@@ -77,6 +89,7 @@ final class ConnectionThread {
         for _ in 0..<16 {
             guard try link.receive() else { return }
             while let reply = try link.nextReply() { try deliver(reply) }
+            if pending.first == nil { return }
         }
     }
 

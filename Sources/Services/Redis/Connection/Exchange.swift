@@ -1,4 +1,5 @@
 import Glibc
+import Synchronization
 import System
 
 /// Represents commands on their way to the server, and the task that waits for their replies.
@@ -10,6 +11,7 @@ final class Exchange: Sendable {
     let deadline: Deadline
     /// How many replicas must have the writes; 0 if none was asked for. The last reply tells how many have them.
     let replicas: Int64
+    private let sent = Atomic(0)
     private let outcome = Promise<Outcome>()
 
     init(_ batch: CommandBatch, deadline: Deadline, replicas: Int64 = 0) {
@@ -21,6 +23,11 @@ final class Exchange: Sendable {
 
     /// Is true if no task waits any more; replies that still arrive are discarded.
     var isFinished: Bool { outcome.result != nil }
+
+    /// The number of bytes that a task has sent before the connection's thread took the exchange; see `Lane`.
+    var alreadySent: Int { sent.load(ordering: .relaxed) }
+
+    func noteSent(_ count: Int) { sent.store(count, ordering: .relaxed) }
 
     /// Sets the outcome. Only the first call has an effect.
     func finish(_ outcome: Outcome) { self.outcome.fulfil(.success(outcome)) }

@@ -1,8 +1,12 @@
+import Glibc
 import JSON
-import System
 import Synchronization
+import System
 
 /// Hands commands from tasks to the thread that owns the connection.
+///
+/// While nothing is under way, a task sends its commands itself, which saves waking the thread. The thread learns of them when it wakes
+/// for the reply, and reads none before. Commands that come meanwhile are left to the thread, which sends them together.
 final class Lane: Sendable {
     let address: RedisAddress
     let clientName: String
@@ -16,8 +20,16 @@ final class Lane: Sendable {
         var queue: [Exchange] = []
         var threadRuns = false
         var threadSleeps = false
+        /// Where the next exchange may be sent: the thread sleeps, and nothing is under way.
+        var offer: Offer?
         var isClosing = false
         var closers: [CheckedContinuation<Void, Never>] = []
+    }
+
+    private struct Offer {
+        let descriptor: Int32
+        /// The time at which the thread wakes by itself. It looks after all deadlines that are not earlier.
+        let until: Deadline
     }
 
     init(
@@ -103,6 +115,11 @@ final class Lane: Sendable {
                 state.threadRuns = true
                 return .start
             }
+            if let offer = state.offer.take(), exchange.deadline >= offer.until,
+                Lane.send(exchange, to: offer.descriptor)
+            {
+                return .nothing
+            }
             defer { state.threadSleeps = false }
             return state.threadSleeps ? .wake : .nothing
         }
@@ -111,6 +128,27 @@ final class Lane: Sendable {
         case .wake: waiter.wake()
         case .start: start()
         case .refuse: exchange.finish(.failure(closed))
+        }
+    }
+
+    /// Sends an exchange from the caller's thread, as far as the system accepts it without waiting.
+    ///
+    /// - Returns: false if the thread has to send the rest, or to find out why nothing could be sent.
+    private static func send(_ exchange: Exchange, to descriptor: Int32) -> Bool {
+        let bytes = exchange.bytes
+        let count = Glibc.send(descriptor, bytes, bytes.count, Int32(MSG_NOSIGNAL))
+        exchange.noteSent(max(0, count))
+        return count == bytes.count
+    }
+
+    /// Lets a task send the next exchange to a socket, which the thread does not use until it calls `take`.
+    ///
+    /// - Returns: false if the thread must not sleep, because there are new exchanges, or the lane closes.
+    func offer(_ descriptor: Int32, until deadline: Deadline) -> Bool {
+        state.withLock { state in
+            guard state.queue.isEmpty, state.threadSleeps, !state.isClosing else { return false }
+            state.offer = Offer(descriptor: descriptor, until: deadline)
+            return true
         }
     }
 
@@ -126,10 +164,12 @@ final class Lane: Sendable {
         for exchange in queue { exchange.finish(.failure(error)) }
     }
 
-    /// Returns the new exchanges to the thread. Without any, the thread counts as sleeping from then on.
+    /// Returns the new exchanges to the thread, and lets nobody else send any more. Without any, the thread counts as sleeping from then
+    /// on.
     func take() -> (new: [Exchange], isClosing: Bool) {
         state.withLock { state in
             defer { state.queue = [] }
+            state.offer = nil
             state.threadSleeps = state.queue.isEmpty
             return (state.queue, state.isClosing)
         }

@@ -30,13 +30,18 @@ final class Link {
     /// The events to wait for with `poll`.
     var interest: Int32 { Int32(POLLIN) | (hasOutput ? Int32(POLLOUT) : 0) }
 
-    func enqueue(_ bytes: [UInt8]) {
+    /// Is true if bytes may be sent by others while nothing waits in `output`: nothing has to be encrypted.
+    var isPlain: Bool { socket.isPlain }
+
+    /// - Parameter skipped: the number of bytes at the beginning that have been sent already.
+    func enqueue(_ bytes: [UInt8], skipping skipped: Int = 0) {
+        guard skipped < bytes.count else { return }
         if sentCount == output.count {
             sentCount = 0
             // The array keeps its memory for the next small batches, unless a huge value enlarged it.
             output.removeAll(keepingCapacity: output.capacity <= 1 << 20)
         }
-        output.append(contentsOf: bytes)
+        output.append(contentsOf: bytes[skipped...])
     }
 
     /// Sends as many bytes as the system accepts without waiting.

@@ -8,6 +8,9 @@ struct Socket: ~Copyable {
 
     private init(descriptor: Int32) { self.descriptor = descriptor }
 
+    /// Is true if what is moved is not encrypted.
+    var isPlain: Bool { tls == nil }
+
     deinit { close(descriptor) }
 
     static let kind = Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue)

@@ -217,7 +217,7 @@ extension RateLimiter {
             endless.add(joining: prefix, keys.bytes[keys.keys[place].place], keySuffixes[0])
             endless.add(rule.windowMilliseconds)
         }
-        for reply in try await redis.pipeline(endless, timeout: timeout) { _ = try redis.checked(reply) }
+        try redis.checked(try await redis.pipeline(endless, timeout: timeout))
     }
 }
 

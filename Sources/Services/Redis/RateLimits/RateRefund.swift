@@ -32,7 +32,7 @@ package struct RateRefund: Sendable {
             }
             calls[index].arguments += [.text(request), .text(key)]
         }
-        for reply in try await redis.run(Self.addition, calls, timeout: timeout) { _ = try redis.checked(reply) }
+        try redis.checked(try await redis.run(Self.addition, calls, timeout: timeout))
     }
 
     /// Gives a failed request back to all limits that counted it. Only the first call for a request has an effect.

@@ -1,8 +1,9 @@
 package import Glibc
 import JSON
+import Synchronization
 package import System
 
-/// Writes whole lines on the caller's own thread to standard output, a file (appended to) or a FIFO.
+/// Writes whole lines on the caller's own thread to standard output, a file (appended to) or a FIFO. Several threads may write.
 ///
 /// A write returns when the kernel has all of it. On pipes and FIFOs it holds an advisory lock: several stages may write into one
 /// FIFO without mixing lines, also those longer than the 4,096 bytes that the kernel writes to a pipe in one piece.
@@ -24,24 +25,37 @@ package final class LineOutput: Sendable {
     private let isPipe: Bool
     private let keepsFIFO: Bool
     private let onStall: @Sendable () -> Void
+    /// Is held while lines are written. The lock on a pipe does not hold off other threads of this process.
+    private let turn = Mutex(())
+    /// The most bytes that the kernel writes to a pipe in one piece, or not at all (`PIPE_BUF`).
+    private static let unbrokenBytes = 4096
+    /// Becomes false when the kernel says that it cannot write to this pipe without waiting.
+    private let writesAtOnce = Atomic(true)
 
     /// - Parameters:
     ///   - endpoint: `-` or a path. A missing file is created, readable by its user only, because events hold messages of
     ///     people; a torn last line is ended first.
     ///   - onStall: called once each time that a FIFO whose readers may come and go has stalled for 5 seconds.
-    package init(
+    package convenience init(
         endpoint: String, readers: Readers = .needed, onStall: @escaping @Sendable () -> Void = {}
     ) throws(ToolError) {
-        name = endpoint == "-" ? "standard output" : endpoint
-        ownsDescriptor = endpoint != "-"
-        keepsFIFO = readers == .mayComeAndGo && LineOutput.isNamedFIFO(endpoint)
-        let opened = endpoint == "-" ? STDOUT_FILENO : try LineOutput.open(endpoint, keepsFIFO: keepsFIFO)
-        descriptor = opened
-        self.onStall = onStall
+        let isPath = endpoint != "-"
+        let keepsFIFO = readers == .mayComeAndGo && LineOutput.isNamedFIFO(endpoint)
+        self.init(
+            name: isPath ? endpoint : "standard output",
+            isPath ? try LineOutput.open(endpoint, keepsFIFO: keepsFIFO) : STDOUT_FILENO,
+            ownsDescriptor: isPath, keepsFIFO: keepsFIFO, onStall: onStall)
+        if isPath { try endTornLine() }
+    }
+
+    init(
+        name: String, _ descriptor: Int32, ownsDescriptor: Bool = false, keepsFIFO: Bool = false,
+        onStall: @escaping @Sendable () -> Void = {}
+    ) {
+        (self.name, self.descriptor, self.ownsDescriptor) = (name, descriptor, ownsDescriptor)
+        (self.keepsFIFO, self.onStall) = (keepsFIFO, onStall)
         var status = stat()
-        let kind = fstat(opened, &status) == 0 ? status.st_mode & S_IFMT : 0
-        isPipe = kind == S_IFIFO
-        if kind == S_IFREG, ownsDescriptor { try LineOutput.endTornLine(endpoint, opened, size: status.st_size) }
+        isPipe = fstat(descriptor, &status) == 0 && status.st_mode & S_IFMT == S_IFIFO
     }
 
     deinit { if ownsDescriptor { close(descriptor) } }
@@ -63,16 +77,17 @@ package final class LineOutput: Sendable {
         return descriptor
     }
 
-    /// Ends a torn last line, which the next line would continue: a killed writer or a full disk may have left it.
-    private static func endTornLine(_ path: String, _ descriptor: Int32, size: off_t) throws(ToolError) {
-        guard size > 0 else { return }
+    /// Ends the torn last line of a file, which the next line would continue: a killed writer or a full disk may have left it.
+    private func endTornLine() throws(ToolError) {
+        var status = stat()
+        guard fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG, status.st_size > 0 else { return }
         // A file without read permission is not checked.
-        let reading = Glibc.open(path, O_RDONLY | O_CLOEXEC)
+        let reading = Glibc.open(name, O_RDONLY | O_CLOEXEC)
         guard reading >= 0 else { return }
         defer { close(reading) }
         var last: UInt8 = 0
-        guard pread(reading, &last, 1, size - 1) == 1, last != UInt8(ascii: "\n") else { return }
-        guard Glibc.write(descriptor, "\n", 1) == 1 else { throw ToolError.localIO("unable to write to \(path)") }
+        guard pread(reading, &last, 1, status.st_size - 1) == 1, last != UInt8(ascii: "\n") else { return }
+        guard Glibc.write(descriptor, "\n", 1) == 1 else { throw ToolError.localIO("unable to write to \(name)") }
     }
 
     /// Writes whole lines, line feeds included.
@@ -89,8 +104,31 @@ package final class LineOutput: Sendable {
     package func write(
         _ pieces: UnsafeBufferPointer<iovec>, accepted: (Int) -> Void = { _ in }
     ) throws(ToolError) {
-        if isPipe { flock(descriptor, LOCK_EX) }
-        defer { if isPipe { flock(descriptor, LOCK_UN) } }
+        try turn.withLock { _ throws(ToolError) in
+            if isPipe { flock(descriptor, LOCK_EX) }
+            defer { if isPipe { flock(descriptor, LOCK_UN) } }
+            try writeAll(pieces, accepted)
+        }
+    }
+
+    /// Writes whole lines if that needs no waiting: a few, to a pipe that has room for them and into which nobody else is writing. The kernel
+    /// can do so from Linux 6.4 on, and not for a pipe that was opened by a path, such as a FIFO.
+    ///
+    /// - Returns: false, with nothing written, in all other cases, also after a failure, which `write` reports.
+    package func writeWithoutWaiting(_ lines: UnsafeRawBufferPointer) -> Bool {
+        guard isPipe, lines.count <= LineOutput.unbrokenBytes, writesAtOnce.load(ordering: .relaxed) else {
+            return false
+        }
+        return turn.withLockIfAvailable { _ in
+            guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else { return false }
+            defer { flock(descriptor, LOCK_UN) }
+            let count = Linux.writeWithoutWaiting(descriptor, lines)
+            if count < 0, errno == EOPNOTSUPP { writesAtOnce.store(false, ordering: .relaxed) }
+            return count == lines.count
+        } ?? false
+    }
+
+    private func writeAll(_ pieces: UnsafeBufferPointer<iovec>, _ accepted: (Int) -> Void) throws(ToolError) {
         var rest = Pieces(pieces)
         while !rest.isEmpty {
             let count = rest.write(to: descriptor)

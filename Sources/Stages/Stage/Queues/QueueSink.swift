@@ -20,6 +20,9 @@ package final class QueueSink: Sendable {
         await runtime.checkRedisSettings()
     }
 
+    /// The most lines that are published in one step.
+    package var mostTogether: Int { outputs.mostTogether }
+
     /// Publishes lines, each queue's in the given order. The keys are set together with the last of the lines.
     package func publish(_ lines: [QueueLine], setting: [(key: String, value: String)] = []) async throws {
         let start = spans.map { _ in QueueSpans.Timing() }

@@ -3,13 +3,14 @@ import System
 package import Envelope
 import Glibc
 package import Queue
+import Synchronization
 
 /// Writes whole lines from tasks to standard output, a file (appended to), a FIFO, or a queue.
 ///
 /// A write returns when the kernel, or the queue, has all of it; see `LineOutput`.
 package final class EventOutput: Sendable {
     private enum Kind {
-        case lines(BlockingThread, LineOutput)
+        case lines(LineSink)
         case queue(QueueSink)
     }
 
@@ -42,7 +43,7 @@ package final class EventOutput: Sendable {
         let thread = BlockingThread()
         let probe = try await EventOutput.waitForReader(of: endpoint, shutdown)
         defer { if let probe { close(probe) } }
-        return .lines(thread, try await thread.run { try LineOutput(endpoint: endpoint) })
+        return .lines(LineSink(thread, try await thread.run { try LineOutput(endpoint: endpoint) }))
     }
 
     /// Waits until a FIFO has a reader. A signal would not end a wait in `open` itself.
@@ -64,8 +65,8 @@ package final class EventOutput: Sendable {
     package func write(_ lines: [UInt8]) async throws {
         guard !lines.isEmpty else { return }
         switch kind {
-        case .lines(let thread, let output):
-            try await thread.run { try output.writeNow(lines) }
+        case .lines(let sink):
+            try await sink.write(lines)
             activity?.countWritten(lines.lineFeeds)
         case .queue(let sink): try await sink.publish(QueueLine.lines(of: lines))
         }
@@ -75,30 +76,33 @@ package final class EventOutput: Sendable {
         try await write(envelopes.flatMap(\.line))
     }
 
-    /// Writes an envelope and runs `note` immediately afterwards, on the same thread.
+    /// Writes pieces one after another, each of whole lines, and runs `note` immediately after each of them, on the same thread.
     ///
-    /// The envelope is written without the note only if the process is killed between the two system calls.
-    package func write(_ envelope: Envelope, noting note: @escaping @Sendable () throws -> Void) async throws {
-        let line = envelope.line
+    /// A piece is written without its note only if the process is killed between the two system calls.
+    ///
+    /// - Parameter note: receives the number of pieces that have been written.
+    package func write(_ pieces: [[UInt8]], noting note: @escaping @Sendable (_ written: Int) throws -> Void)
+        async throws
+    {
         switch kind {
-        case .lines(let thread, let output):
-            try await thread.run {
-                try output.writeNow(line)
-                try note()
-            }
-            activity?.countWritten(1)
+        case .lines(let sink):
+            try await sink.write(pieces, noting: note)
+            activity?.countWritten(pieces.reduce(0) { $0 + $1.lineFeeds })
         case .queue(let sink):
-            try await sink.publish(QueueLine.lines(of: line))
-            try note()
+            for (index, piece) in pieces.enumerated() {
+                try await sink.publish(QueueLine.lines(of: piece))
+                try note(index + 1)
+            }
         }
     }
 
-    /// Publishes an envelope and sets a key of Redis in one step.
+    /// Publishes lines and sets a key of Redis in one step.
     ///
+    /// - Parameter lines: at most `QueueSink.mostTogether`, which have less than 1 MiB without the last of them.
     /// - Returns: false, with nothing done, if the output is not a queue.
-    package func publish(_ envelope: Envelope, settingKey key: String, to value: String) async throws -> Bool {
+    package func publish(_ lines: [[UInt8]], settingKey key: String, to value: String) async throws -> Bool {
         guard case .queue(let sink) = kind else { return false }
-        try await sink.publish(QueueLine.lines(of: envelope.line), setting: [(key, value)])
+        try await sink.publish(lines.flatMap { QueueLine.lines(of: $0) }, setting: [(key, value)])
         return true
     }
 
@@ -160,9 +164,32 @@ extension [UInt8] {
     }
 }
 
-extension LineOutput {
-    fileprivate func writeNow(_ lines: [UInt8]) throws {
-        try lines.withUnsafeBytes { try write($0) }
+/// Writes lines from tasks: at once if that needs no waiting, and otherwise on a thread of its own. A call that begins when
+/// another one has returned comes after it.
+private final class LineSink: Sendable {
+    private let thread: BlockingThread
+    private let output: LineOutput
+    /// The number of calls that are left to the thread.
+    private let waiting = Atomic(0)
+
+    init(_ thread: BlockingThread, _ output: LineOutput) { (self.thread, self.output) = (thread, output) }
+
+    func write(_ lines: [UInt8]) async throws {
+        // To wake the thread, and the task after it, takes longer than all else that a stage does for an event.
+        if waiting.load(ordering: .acquiring) == 0, lines.withUnsafeBytes(output.writeWithoutWaiting) { return }
+        try await write([lines]) { _ in }
+    }
+
+    /// - Parameter note: runs on the thread after each piece has been written, with the number of those that have been.
+    func write(_ pieces: [[UInt8]], noting note: @escaping @Sendable (_ written: Int) throws -> Void) async throws {
+        waiting.add(1, ordering: .acquiringAndReleasing)
+        defer { waiting.subtract(1, ordering: .acquiringAndReleasing) }
+        try await thread.run { [output] in
+            for (index, piece) in pieces.enumerated() {
+                try piece.withUnsafeBytes { try output.write($0) }
+                try note(index + 1)
+            }
+        }
     }
 }
 

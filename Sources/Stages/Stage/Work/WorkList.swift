@@ -58,7 +58,7 @@ final class WorkList: Sendable {
             }
             if isOver { return nil }
             if room > 0 { return room }
-            await changed.wait(since: generation, atMost: .seconds(60))
+            await changed.wait(since: generation)
         }
         return nil
     }
@@ -89,7 +89,7 @@ final class WorkList: Sendable {
         while !Task.isCancelled {
             let generation = changed.generation
             if isIdle { return }
-            await changed.wait(since: generation, atMost: .seconds(60))
+            await changed.wait(since: generation)
         }
     }
 
@@ -107,7 +107,8 @@ final class WorkList: Sendable {
 
     fileprivate enum Step {
         case work(Item, wasHeld: Bool)
-        case wait(Duration)
+        /// Waits for a change, or until a held event is due.
+        case wait(Duration?)
         case end
     }
 
@@ -176,7 +177,7 @@ final class WorkList: Sendable {
             let generation = changed.generation
             let (isHeld, isAborted) = state.withLock { (!$0.held.isEmpty, $0.isAborted) }
             if isHeld || isAborted { return isHeld && !isAborted }
-            await changed.wait(since: generation, atMost: .seconds(60))
+            await changed.wait(since: generation)
         }
         return false
     }
@@ -187,14 +188,14 @@ extension WorkList.State {
         if isAborted { return .end }
         let now = ContinuousClock.now
         let first = held.values.min { $0.until < $1.until }
-        guard working.count < concurrency else { return .wait(.seconds(60)) }
+        guard working.count < concurrency else { return .wait(nil) }
         if let first, first.until <= now {
             held[first.item.number] = nil
             return work(first.item, wasHeld: true)
         }
         if !waiting.isEmpty { return work(waiting.removeFirst(), wasHeld: false) }
         if isEnded, held.isEmpty, working.isEmpty { return .end }
-        return .wait(min(first.map { $0.until - now } ?? .seconds(60), .seconds(60)))
+        return .wait(first.map { $0.until - now })
     }
 
     private mutating func work(_ item: WorkList.Item, wasHeld: Bool) -> WorkList.Step {
