@@ -7,20 +7,26 @@ import Payloads
 import Stage
 import Updates
 
-/// Emits each update of an account once.
+/// Emits each update of an account once. Updates that arrive together are emitted in batches.
 actor AccountListener: UpdateSink {
     private let account: any Account
     private let output: ListenOutput
     private let shaper: BotShaper
     private let attachesTL: Bool
+    /// The position after the batch. Its `emitted` are updates that the output has beyond the rest of the position.
     private var progress: AccountProgress
+    /// The position that was saved last.
+    private var saved: AccountProgress
+    private var batch = UpdateBatch()
+    /// The keys of the updates of the batch.
+    private var keys: [String] = []
+    /// The state of the position, if one was saved since the last flush.
+    private var stored: UpdateState?
     private var username: String?
-    /// The keys of updates that the output file holds beyond the saved progress.
-    private var emitted: Set<String> = []
 
     /// Loads the saved progress.
     ///
-    /// - Parameter file: the path of the output, when it is a file.
+    /// - Parameter file: the path of the output, when it is a regular file.
     /// - Throws: `ToolError` (78) when the saved progress is not this account's.
     init(
         _ account: any Account, _ output: ListenOutput, allowed: [String], attachesTL: Bool, file: String?
@@ -28,14 +34,22 @@ actor AccountListener: UpdateSink {
         (self.account, self.output, self.attachesTL) = (account, output, attachesTL)
         shaper = BotShaper(account, wanted: allowed)
         let id = account.userID
-        progress =
+        var progress =
             try await output.progress.load().map { try AccountProgress($0, accountID: id) }
             ?? AccountProgress(accountID: id)
-        guard let file else { return }
-        let known = progress.updateID
-        let beyond = LastEmitted.updates(in: file, of: \.account, id) { $0 > known }
-        emitted = Set(beyond.map { AccountListener.key(kind: $0.kind, $0.body) })
-        progress.updateID = beyond.first?.updateID ?? known
+        if !progress.batch.isEmpty {
+            // A kill came in the midst of a batch. The next batch needs the count.
+            progress.endBatch(emitted: output.progress.emitted(of: progress.revision))
+            progress.revision += 1
+            try output.progress.note(progress.text)
+        }
+        if let file {
+            let known = progress.updateID
+            let beyond = LastEmitted.updates(in: file, of: \.account, id) { $0 > known }
+            progress.emitted.formUnion(beyond.compactMap { AccountListener.key(kind: $0.kind, $0.body) })
+            progress.updateID = beyond.first?.updateID ?? known
+        }
+        (self.progress, saved) = (progress, progress)
     }
 
     /// Runs until the shutdown is requested.
@@ -49,6 +63,8 @@ actor AccountListener: UpdateSink {
     }
 
     func begin() {
+        // No update is missing, so none of the emitted ones will come again.
+        (progress.emitted, saved.emitted) = ([], [])
         output.runtime.log.info(
             "listening",
             metadata: [
@@ -56,14 +72,42 @@ actor AccountListener: UpdateSink {
             ])
     }
 
-    func emit(_ emission: Emission) async throws -> Bool {
+    func take(_ emissions: [Emission]) async throws {
         let receivedAt = Timestamp.now
-        progress.state = emission.state
-        guard let shape = try await shaper.shape(emission) else { return false }
+        for emission in emissions {
+            // Updates do not wait for a request to Telegram that a later one needs.
+            if !batch.isEmpty, await shaper.needsRequest(for: emission) { try await save() }
+            try await add(emission, receivedAt)
+            // Without a saved state there is none that could name the updates of a batch.
+            if batch.lines.count >= (saved.state == nil ? 1 : output.mostUpdates)
+                || batch.sizeBytes >= ListenOutput.mostBytes
+            {
+                try await save()
+            }
+        }
+    }
+
+    private func add(_ emission: Emission, _ receivedAt: Timestamp) async throws {
+        guard let shape = try await shaper.shape(emission) else {
+            progress.state = emission.state
+            return
+        }
         let body = shape.body
-        if emitted.remove(AccountListener.key(kind: shape.kind, body)) != nil { return false }
+        let key = AccountListener.key(kind: shape.kind, body)
+        if let key, progress.emitted.remove(key) != nil {
+            progress.state = emission.state
+            return
+        }
+        // Telegram does not call messages to oneself outgoing.
+        let isOwn = shape.isOutgoing || body["from"]?["id"]?.int == account.userID
+        var isSentByProgram: Bool?
+        if isOwn, let message = emission.update["message"] {
+            // The answer may have to wait for the call that sent the message.
+            try await save()
+            isSentByProgram = try await account.sentByProgram(message)
+        }
+        progress.state = emission.state
         progress.updateID += 1
-        progress.revision += 1
         var envelope = Envelope(
             TelegramUpdate(
                 updateID: progress.updateID, kind: shape.kind, body: body,
@@ -72,20 +116,41 @@ actor AccountListener: UpdateSink {
         envelope.receivedAt = receivedAt
         envelope.account = EventReceiver(id: account.userID, username: username)
         envelope.isOutgoing = shape.isOutgoing
-        // Telegram does not call messages to oneself outgoing.
-        let isOwn = shape.isOutgoing || body["from"]?["id"]?.int == account.userID
-        if isOwn, let message = emission.update["message"] {
-            envelope.isSentByProgram = try await account.sentByProgram(message)
-        }
-        try await output.emit(envelope, progress.text, since: receivedAt, updateID: progress.updateID)
-        return true
+        if let isSentByProgram { envelope.isSentByProgram = isSentByProgram }
+        batch.add(envelope, updateID: progress.updateID, since: receivedAt, output.runtime.tracer)
+        keys.append(key ?? "")
+    }
+
+    func flush() async throws -> UpdateState? {
+        try await save()
+        defer { stored = nil }
+        return stored
+    }
+
+    /// Emits the updates of the batch, and saves the position after them.
+    private func save() async throws {
+        guard !batch.isEmpty else { return }
+        var before = saved
+        before.revision += 1
+        before.batch = keys
+        var after = progress
+        after.revision = before.revision + 1
+        let namesBatch = output.namesBatches && keys.count > 1
+        let emitted = batch
+        (batch, keys) = (UpdateBatch(), [])
+        try await output.emit(
+            emitted,
+            ListenOutput.Positions(before: namesBatch ? (before.text, before.revision) : nil, after: after.text))
+        progress.revision = after.revision
+        (saved, stored) = (after, after.state)
     }
 
     func settle(_ state: UpdateState) async throws {
         progress.state = state
-        progress.revision += 1
-        emitted = []
+        progress.revision = saved.revision + 1
+        progress.emitted = []
         try await output.settle(progress.text)
+        saved = progress
     }
 
     func note(_ hole: UpdateHole) async throws {
@@ -103,8 +168,9 @@ actor AccountListener: UpdateSink {
         }
     }
 
-    /// Returns a text that is the same for an update that is received twice.
-    private static func key(kind: String, _ body: JSON) -> String {
+    /// Returns a text that is the same for an update that is received twice; nil for a kind that Telegram does not send again.
+    private static func key(kind: String, _ body: JSON) -> String? {
+        guard kind != "message_reaction_count" else { return nil }
         let ids = (body["message_ids"]?.array ?? [body["message_id"] ?? .null]).map(\.text).joined(separator: ",")
         // The date of the edit distinguishes edits. A new message keeps its key when it is edited later.
         let edit = kind.hasPrefix("edited_") ? body["edit_date"]?.int ?? 0 : 0

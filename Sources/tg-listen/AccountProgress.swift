@@ -11,6 +11,11 @@ struct AccountProgress: Sendable {
     var revision: Int64 = 0
     /// The position in Telegram's updates; nil when the account was never listened to.
     var state: UpdateState?
+    /// The keys of updates after `state` that were emitted.
+    var emitted: Set<String> = []
+    /// The keys of the updates that are about to be emitted, in their order; empty for one that does not come again. `ProgressStore` counts
+    /// those that were emitted.
+    var batch: [String] = []
 
     init(accountID: Int64) { self.accountID = accountID }
 
@@ -34,12 +39,25 @@ struct AccountProgress: Sendable {
             )
         }
         (self.accountID, self.updateID, self.revision, self.state) = (owner, updateID, revision, state)
+        emitted = Set(AccountProgress.keys(json["emitted"]))
+        batch = AccountProgress.keys(json["batch"])
+    }
+
+    private static func keys(_ json: JSON?) -> [String] { (json?.array ?? []).compactMap(\.string) }
+
+    /// Counts the first updates of the batch as emitted. The others were not.
+    mutating func endBatch(emitted count: Int) {
+        let done = batch.prefix(count)
+        emitted.formUnion(done.filter { !$0.isEmpty })
+        updateID += Int64(done.count)
+        batch = []
     }
 
     var text: String {
-        JSON.object([
+        func list(_ keys: [String]) -> JSON? { keys.isEmpty ? nil : .array(keys.map { .string($0) }) }
+        return JSON.object([
             "account_id": .integer(accountID), "update_id": .integer(updateID), "revision": .integer(revision),
-            "state": state?.json,
+            "state": state?.json, "emitted": list(emitted.sorted()), "batch": list(batch),
         ]).text
     }
 

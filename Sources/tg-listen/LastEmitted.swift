@@ -5,8 +5,14 @@ import Payloads
 
 /// Reads the newest updates of a listener from the end of its output file.
 enum LastEmitted {
-    /// The number of bytes that are searched. An update has some kilobytes.
+    /// The number of bytes that are searched. An update has some kilobytes; for a batch see `ListenOutput.mostBytes`.
     private static let searchedBytes = 1 << 20
+
+    /// Returns whether a path leads to a regular file, which can be searched.
+    static func canSearch(_ path: String) -> Bool {
+        var status = stat()
+        return stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFREG && access(path, R_OK) == 0
+    }
 
     /// Returns the updates of one bot or account at the end of a regular file, newest first, as long as `isWanted`; none for any
     /// other file.

@@ -95,7 +95,9 @@ struct Listener {
         var envelope = Envelope(type: TelegramUpdate.type, payload: payload)
         envelope.receivedAt = receivedAt
         envelope.bot = EventReceiver(id: bot.id, username: bot.username)
-        try await output.emit(envelope, String(id + 1), since: receivedAt, updateID: id)
+        var batch = UpdateBatch()
+        batch.add(envelope, updateID: id, since: receivedAt, runtime.tracer)
+        try await output.emit(batch, ListenOutput.Positions(after: String(id + 1)))
     }
 
     private func savedOffset() async throws -> Int64? {

@@ -12,6 +12,12 @@ protocol ProgressStore: Sendable {
     func load() async throws -> String?
     /// Writes the position to a file of this machine, right after the output was written.
     func note(_ progress: String) throws
+    /// Writes to the same file how many updates of the batch that the position names have been emitted.
+    ///
+    /// - Parameter revision: the revision of that position.
+    func note(emitted count: Int, of revision: Int64) throws
+    /// Returns the number that was noted last for a position; 0 if none was.
+    func emitted(of revision: Int64) -> Int
     /// Stores the position, and returns when it is stored.
     func save(_ progress: String) async throws
     /// The key that holds the position, if it is stored in Redis.
@@ -27,6 +33,8 @@ extension ProgressFile {
     var redisKey: String? { nil }
 
     func save(_ progress: String) {}
+    func note(emitted count: Int, of revision: Int64) throws {}
+    func emitted(of revision: Int64) -> Int { 0 }
 }
 
 /// Stores a listener's position in Redis, so that it may start on another machine, and in a file, in case it is killed between an update's
@@ -79,6 +87,8 @@ struct RedisProgress: ProgressStore {
     }
 
     func note(_ progress: String) throws { try file.note(progress) }
+    func note(emitted count: Int, of revision: Int64) throws { try file.note(emitted: count, of: revision) }
+    func emitted(of revision: Int64) -> Int { file.emitted(of: revision) }
 
     func save(_ progress: String) async throws {
         _ = try await runtime.untilRedisAnswers { redis throws(RedisError) in
@@ -164,6 +174,8 @@ final class StateFile: ProgressFile {
     private static let none = "{}"
     /// The most bytes that are read; a channel needs some dozens.
     private static let longest = 16 << 20
+    /// The size of the count in the file of the lock: two numbers of at most 19 digits with their separators.
+    private static let countBytes = 40
 
     /// Opens or creates the file.
     ///
@@ -171,6 +183,10 @@ final class StateFile: ProgressFile {
     init(path: String) throws {
         self.path = path
         lock = try openLocked(path, lock: path + ".lock")
+        // The space is allocated at the start, so that a full disk is reported before anything is emitted.
+        guard lseek(lock, 0, SEEK_END) >= StateFile.countBytes || write(emitted: 0, of: 0) else {
+            throw failure("write")
+        }
         guard access(path, F_OK) != 0 else { return }
         try replace(StateFile.none)
     }
@@ -195,6 +211,26 @@ final class StateFile: ProgressFile {
     }
 
     func note(_ progress: String) throws { try replace(progress) }
+
+    /// One `pwrite` of fixed size overwrites the count in place, in the file of the lock: to replace the whole state for each update would
+    /// take many times as long.
+    func note(emitted count: Int, of revision: Int64) throws {
+        guard write(emitted: count, of: revision) else { throw failure("write") }
+    }
+
+    private func write(emitted count: Int, of revision: Int64) -> Bool {
+        let text = "\(revision) \(count)"
+        let line = text + String(repeating: " ", count: max(0, StateFile.countBytes - 1 - text.utf8.count)) + "\n"
+        return pwrite(lock, line, line.utf8.count, 0) == line.utf8.count
+    }
+
+    func emitted(of revision: Int64) -> Int {
+        var bytes = [UInt8](repeating: 0, count: StateFile.countBytes)
+        guard pread(lock, &bytes, bytes.count, 0) == bytes.count else { return 0 }
+        let numbers = String(decoding: bytes, as: UTF8.self).split(whereSeparator: \.isWhitespace).map { Int64($0) }
+        guard numbers.count == 2, numbers[0] == revision, let count = numbers[1] else { return 0 }
+        return Int(clamping: max(0, count))
+    }
 
     private func replace(_ text: String) throws {
         do throws(SystemError) {

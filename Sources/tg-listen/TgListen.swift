@@ -110,10 +110,12 @@ struct TgListen: Tool {
                         file: try StateFile(path: runtime.directory("listen") + "/\(id).state"),
                         newer: AccountProgress.newer)
                 }
-            let kept = ListenOutput(
+            var kept = ListenOutput(
                 runtime: runtime, output: try await EventOutput(output, runtime: runtime), progress: progress)
+            let file = output.to != "-" && LastEmitted.canSearch(output.to) ? output.to : nil
+            kept.isCompared = file != nil
             let listener = try await AccountListener(
-                account, kept, allowed: allowed, attachesTL: attachesTL, file: output.to == "-" ? nil : output.to)
+                account, kept, allowed: allowed, attachesTL: attachesTL, file: file)
             try await listener.run(once: once)
         }
     }

@@ -164,4 +164,39 @@ import Testing
         let bytes = try encoded(#"{"_":"inputMediaPhoto","id":\#(photo),"video":\#(video)}"#)
         #expect(try json(bytes) == #"{"_":"inputMediaPhoto","live_photo":true,"id":\#(photo),"video":\#(video)}"#)
     }
+
+    @Test func `Text of each length is right with a special byte at each place`() throws {
+        // An escape, a control character, a character of two bytes, one of four, and a byte that is no UTF-8.
+        let specials: [[UInt8]] = [
+            [], [0x22], [0x5C], [0x0A], [0x01], [0xC3, 0xA4], [0xF0, 0x9F, 0x91, 0x8D], [0xFF],
+        ]
+        for (special, count) in specials.flatMap({ special in (0...34).map { (special, $0) } }) {
+            for place in 0...(special.isEmpty ? 0 : count) {
+                var text = (0..<count).map { UInt8(0x61 + $0 % 26) }
+                text.insert(contentsOf: special, at: place)
+                var writer = TLWriter()
+                writer.word(0x2144_ca19)
+                writer.int(7)
+                writer.bytes(text)
+                let expected = JSON.string(String(decoding: text, as: UTF8.self))
+                #expect(try JSON(parsing: Array(json(writer.bytes).utf8))["error_message"] == expected)
+            }
+        }
+    }
+
+    @Test func `Bytes of each length become base64 with padding`() throws {
+        let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/")
+        for count in 0...70 {
+            let bytes = (0..<count).map { UInt8(truncatingIfNeeded: $0 &* 73 &+ count &* 31 &+ 5) }
+            let bits = bytes.flatMap { byte in (0..<8).reversed().map { Int(byte) >> $0 & 1 } }
+            var digits = stride(from: 0, to: bits.count, by: 6).map { start in
+                alphabet[(0..<6).reduce(0) { $0 << 1 | (start + $1 < bits.count ? bits[start + $1] : 0) }]
+            }
+            while digits.count % 4 != 0 { digits.append("=") }
+            var writer = TLWriter()
+            writer.word(0x3072_cfa1)
+            writer.bytes(bytes)
+            #expect(try json(writer.bytes) == #"{"_":"gzip_packed","packed_data":"\#(String(digits))"}"#)
+        }
+    }
 }

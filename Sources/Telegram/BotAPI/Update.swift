@@ -85,8 +85,15 @@ package struct Party: Sendable, Equatable {
 
     package init?(user: JSON) {
         guard let id = user["id"]?.int else { return nil }
-        let names = [user["first_name"]?.string, user["last_name"]?.string].compactMap { $0 }
-        self.init(id: id, username: user["username"]?.string, name: names.joined(separator: " "))
+        self.init(
+            id: id, username: user["username"]?.string, first: user["first_name"]?.string,
+            last: user["last_name"]?.string)
+    }
+
+    /// Makes a user of the parts of the name.
+    package init(id: Int64, username: String?, first: String?, last: String?) {
+        let name = if let first, let last { "\(first) \(last)" } else { first ?? last ?? "" }
+        self.init(id: id, username: username, name: name)
     }
 
     package init?(chat: JSON) {
@@ -138,12 +145,12 @@ package struct Message: Sendable {
     /// The entities of the text or caption, each with the text that it covers.
     package var entities: [(entity: JSON, text: String)] {
         let list = (json["entities"] ?? json["caption_entities"])?.array ?? []
-        let units = Array((text ?? "").utf16)
+        let text = text ?? ""
         return list.compactMap { entity in
-            guard let offset = entity["offset"]?.int, let length = entity["length"]?.int, offset >= 0, length > 0,
-                offset <= units.count, length <= units.count - Int(offset)
+            guard let offset = entity["offset"]?.int, let length = entity["length"]?.int,
+                let part = text.part(atUTF16: offset, length: length)
             else { return nil }
-            return (entity, String(decoding: units[Int(offset)..<Int(offset + length)], as: UTF16.self))
+            return (entity, part)
         }
     }
 
@@ -166,5 +173,25 @@ package struct Message: Sendable {
             "mime_type": file["mime_type"], "file_size": file["file_size"], "duration": file["duration"],
             "width": file["width"], "height": file["height"], "title": file["title"], "performer": file["performer"],
         ]
+    }
+}
+
+extension String {
+    /// Returns whether a place, in UTF-16 units as Telegram counts, is within the text and not empty.
+    package func hasPart(atUTF16 offset: Int64, length: Int64) -> Bool {
+        let count = Int64(utf16.count)
+        return offset >= 0 && length > 0 && offset <= count && length <= count - offset
+    }
+
+    /// Returns the part at a place in UTF-16 units; nil if it has none there. A half of a character becomes U+FFFD.
+    package func part(atUTF16 offset: Int64, length: Int64) -> String? {
+        guard hasPart(atUTF16: offset, length: length) else { return nil }
+        // Only a text of ASCII characters has as many bytes as UTF-16 units.
+        if utf8.count == utf16.count {
+            let start = utf8.index(startIndex, offsetBy: Int(offset))
+            return String(self[start..<utf8.index(start, offsetBy: Int(length))])
+        }
+        let start = utf16.index(startIndex, offsetBy: Int(offset))
+        return String(decoding: utf16[start..<utf16.index(start, offsetBy: Int(length))], as: UTF16.self)
     }
 }

@@ -73,10 +73,11 @@ struct JSONOutput: ~Copyable {
     /// Copies a short piece in steps of fixed size. At least 32 bytes must be readable and writable, even when `count` is less.
     @inline(__always)
     mutating func putShort(_ source: UnsafeRawPointer, count: Int) {
-        at.storeBytes(of: source.loadUnaligned(as: UInt64.self), as: UInt64.self)
-        (at + 8).storeBytes(of: (source + 8).loadUnaligned(as: UInt64.self), as: UInt64.self)
-        (at + 16).storeBytes(of: (source + 16).loadUnaligned(as: UInt64.self), as: UInt64.self)
-        (at + 24).storeBytes(of: (source + 24).loadUnaligned(as: UInt64.self), as: UInt64.self)
+        let (one, two) = (
+            source.loadUnaligned(as: SIMD2<UInt64>.self), (source + 16).loadUnaligned(as: SIMD2<UInt64>.self)
+        )
+        at.storeBytes(of: one, as: SIMD2<UInt64>.self)
+        (at + 16).storeBytes(of: two, as: SIMD2<UInt64>.self)
         if count > 32 { (at + 32).copyMemory(from: source + 32, byteCount: count - 32) }
         at += count
     }
@@ -231,8 +232,36 @@ extension JSONOutput {
                 at += 8
             }
         }
-        while at < end { try put(from: &at, to: end, isUTF8: isUTF8) }
+        if at < end && !putLast(end - at, from: text, to: end, isUTF8: isUTF8) {
+            while at < end { try put(from: &at, to: end, isUTF8: isUTF8) }
+        }
         put(UInt8(ascii: "\""))
+    }
+
+    /// Writes the last bytes of a text, fewer than eight, together with those before them, instead of one by one.
+    ///
+    /// - Returns: false, with nothing written, for a text of fewer than four bytes, and if one of the bytes needs more than a copy.
+    @inline(__always)
+    private mutating func putLast(
+        _ count: Int, from text: UnsafeRawPointer, to end: UnsafeRawPointer, isUTF8: Bool
+    ) -> Bool {
+        if end - text >= 8 {
+            // The bytes before the last ones are copied again. As none of the eight has an escape, those were written as they are.
+            let eight = (end - 8).loadUnaligned(as: UInt64.self)
+            guard !JSONOutput.needsEscape(eight), isUTF8 || !JSONOutput.hasOther(eight) else { return false }
+            (at + count - 8).storeBytes(of: eight, as: UInt64.self)
+        } else if count >= 4 {
+            // Two halves, which overlap unless there are eight bytes.
+            let (first, last) = (text.loadUnaligned(as: UInt32.self), (end - 4).loadUnaligned(as: UInt32.self))
+            let eight = UInt64(first) | UInt64(last) << 32
+            guard !JSONOutput.needsEscape(eight), !JSONOutput.hasOther(eight) else { return false }
+            at.storeBytes(of: first, as: UInt32.self)
+            (at + count - 4).storeBytes(of: last, as: UInt32.self)
+        } else {
+            return false
+        }
+        at += count
+        return true
     }
 
     /// Returns whether one of eight bytes is not ASCII.
@@ -332,6 +361,16 @@ extension JSONOutput {
         put(UInt8(ascii: "\""))
         var at = bytes
         let end = bytes + count
+        JSONOutput.base64Pairs.withUnsafeBufferPointer { pairs in
+            // Six bytes at a time; the load takes two more than are used.
+            while end - at >= 8 {
+                let word = UInt64(bigEndian: at.loadUnaligned(as: UInt64.self)) >> 16
+                let first = UInt64(pairs[Int(word >> 36)]) | UInt64(pairs[Int(word >> 24 & 0xFFF)]) << 16
+                let last = UInt64(pairs[Int(word >> 12 & 0xFFF)]) | UInt64(pairs[Int(word & 0xFFF)]) << 16
+                put(eight: first | last << 32)
+                at += 6
+            }
+        }
         while end - at >= 3 {
             let word = UInt32(at.load(as: UInt8.self)) << 16 | UInt32((at + 1).load(as: UInt8.self)) << 8
             put(four: JSONOutput.digits(of: word | UInt32((at + 2).load(as: UInt8.self))))
@@ -346,6 +385,12 @@ extension JSONOutput {
             put(four: digits)
         }
         put(UInt8(ascii: "\""))
+    }
+
+    /// The two base64 digits of each number of twelve bits, the first digit in the lower byte.
+    private static let base64Pairs: [UInt16] = (UInt32(0)..<4096).map { word in
+        let four: UInt32 = digits(of: word)
+        return UInt16(truncatingIfNeeded: four >> 16)
     }
 
     /// Returns four base64 digits in the order in which they are stored in memory.

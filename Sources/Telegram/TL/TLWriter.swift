@@ -7,6 +7,12 @@ package struct TLWriter: Sendable {
         bytes.reserveCapacity(count)
     }
 
+    /// Takes what was written, so that it can be changed without a copy; the writer is empty then.
+    package mutating func take() -> [UInt8] {
+        defer { bytes = [] }
+        return bytes
+    }
+
     /// Writes a constructor's id, flags, or a count.
     package mutating func word(_ value: UInt32) { append(value.littleEndian) }
 

@@ -34,6 +34,20 @@ package actor BotShaper {
         self.wanted = Set(wanted)
     }
 
+    /// Returns whether `shape` will request something from Telegram.
+    package func needsRequest(for emission: Emission) -> Bool {
+        guard let message = emission.update["message"] else { return false }
+        var replied: JSON?
+        if message["reply_to"] != nil, let reference = BotShape.mentioned(in: emission.update).message {
+            guard let known = messages[reference] else { return true }
+            replied = known.message
+        }
+        return [message, replied].contains { shown in
+            guard let id = BotMedia.stickerSet(in: shown?["media"])?["id"]?.long else { return false }
+            return stickerSets[id] == nil
+        }
+    }
+
     /// Returns an update in the Bot API's form; nil for one that is not wanted, or has no such form.
     ///
     /// - Throws: a failure that keeps the account from being used.

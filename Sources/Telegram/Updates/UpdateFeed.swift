@@ -8,10 +8,12 @@ import TL
 
 /// Receives the updates of an `UpdateFeed`.
 package protocol UpdateSink: Sendable {
-    /// Writes an update, and stores the state after it together with it.
+    /// Takes updates in their order. They may wait for `flush`, so that many are written together.
+    func take(_ emissions: [Emission]) async throws
+    /// Writes the updates that wait, and stores the state after them together with them.
     ///
-    /// - Returns: false when the update is not wanted, and nothing was stored.
-    func emit(_ emission: Emission) async throws -> Bool
+    /// - Returns: the last state that was stored since the flush before; nil when none was, because no update was wanted.
+    func flush() async throws -> UpdateState?
     /// Stores a state that has advanced without an emitted update.
     func settle(_ state: UpdateState) async throws
     /// Notes that, for the first time, no update is missing: from now on, updates arrive as they happen.
@@ -101,7 +103,8 @@ package struct UpdateFeed: Sendable {
             if let request = sequencer.nextRequest(at: .now - start) {
                 let emissions = try await ask(request, of: &sequencer, start, sink)
                 for hole in sequencer.holes.take() { try await sink.note(hole) }
-                try await emit(emissions, into: sink, stored: &stored)
+                try await sink.take(emissions)
+                stored = try await sink.flush() ?? stored
                 continue
             }
             // Without a state, the request for it is postponed.
@@ -121,15 +124,10 @@ package struct UpdateFeed: Sendable {
                 }
             }
             for event in await queue.take(until: sequencer.deadline.map { start + $0 }) {
-                let emissions = try await intake.take(event, into: &sequencer, at: .now - start)
-                try await emit(emissions, into: sink, stored: &stored)
+                try await sink.take(try await intake.take(event, into: &sequencer, at: .now - start))
             }
-        }
-    }
-
-    private func emit(_ emissions: [Emission], into sink: some UpdateSink, stored: inout UpdateState?) async throws {
-        for emission in emissions {
-            if try await sink.emit(emission) { stored = emission.state }
+            // What has arrived meanwhile follows in the next round, so that no update waits for another one.
+            stored = try await sink.flush() ?? stored
         }
     }
 
