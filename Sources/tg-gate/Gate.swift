@@ -21,46 +21,39 @@ struct Gate: Sendable {
     let published: [TopicPattern]
     let recentPreferences = RecentPreferences()
 
-    /// Represents one event of a batch, read as far as the gate needs it.
-    struct Request: Sendable {
-        let event: Envelope
-        let update: Update
-        /// The command that the message's author gives; nil for edited and forwarded messages, and for messages that a
-        /// program sent through the account, which give none.
-        let command: WrittenCommand?
-        /// Is true if the event may change access rules, which the next event depends on.
-        let changesRules: Bool
-
-        init?(_ event: Envelope, admins: Set<Int64>) {
-            guard let payload = try? TelegramUpdate(event) else { return nil }
-            (self.event, update) = (event, Update(kind: payload.kind, body: payload.body))
-            let message = update.isNewMessage ? update.message : nil
-            let bot = event.bot?.username
-            let isByHand = !event.isSentByProgram
-            command = message.flatMap { message in
-                isByHand && !message.isOfAnother ? message.text.flatMap { WrittenCommand($0, bot: bot) } : nil
-            }
-            changesRules =
-                command.map { AccessCommand.isOne($0.dotted) } == true
-                && update.actor.map { admins.contains($0.id) } == true
-        }
-
-        fileprivate var visit: AccessRules.Visit {
-            AccessRules.Visit(
-                actor: update.actor?.id, appearances: update.actorIDs, chat: update.chatID,
-                seen: update.describedUsers,
-                migration: update.isNewMessage ? update.message?.migration : nil)
-        }
-    }
-
     /// Returns one decision for each event, in order.
     ///
     /// Redis is asked once for a whole run of events. A run ends with an event that may change access rules.
     func decide(_ events: [Envelope]) async throws -> [Decision] {
-        let requests = events.map { Request($0, admins: admins) }
+        try await decide(events.map { .success(Request($0, admins: admins)) })
+    }
+
+    /// Is true if the gate needs no more than the heads of events until it decides: nothing is published of the events themselves, and they are
+    /// not followed one by one.
+    var readsPlainEvents: Bool { !publishes(TelegramUpdate.type) && !runtime.tracer.followsEachEvent }
+
+    /// Reads events of which only the heads have been read; decides on them when the result is called.
+    ///
+    /// - Parameter reader: reads events without parsing them, where that is enough.
+    func ask(_ heads: [EventHead], _ reader: PlainEventReader) -> @Sendable () async throws -> [Decision] {
+        let requests = heads.map { head in
+            if let plain = reader.read(head) { return Reading.success(plain) }
+            return Result { () throws(MalformedInput) in Request(try head.envelope(), admins: admins) }
+        }
+        return { try await self.decide(requests) }
+    }
+
+    /// Represents an event that was read; nil if it has no update.
+    private typealias Reading = Result<Request?, MalformedInput>
+
+    private func decide(_ readings: [Reading]) async throws -> [Decision] {
+        let requests = readings.map { try? $0.get() }
         var decisions: [Decision] = []
-        decisions.reserveCapacity(events.count)
+        decisions.reserveCapacity(requests.count)
         for run in Gate.runs(of: requests) { decisions += try await decide(requests[run]) }
+        for (index, reading) in readings.enumerated() {
+            if case .failure(let fault) = reading { decisions[index] = .refuse(fault) }
+        }
         return decisions
     }
 
@@ -79,37 +72,107 @@ struct Gate: Sendable {
     private func decide(_ requests: ArraySlice<Request?>) async throws -> [Decision] {
         var standings = try await rules.admit(requests.compactMap { $0?.visit }).makeIterator()
         var decisions: [Decision] = []
+        decisions.reserveCapacity(requests.count)
         for request in requests {
             guard let request, let standing = standings.next() else {
-                decisions.append(
-                    .refuse(MalformedInput(.invalidPayload, "\(TelegramUpdate.type): the payload is not an update")))
+                decisions.append(.refuse(.noUpdate))
                 continue
             }
-            decisions.append(
-                try await Tracer.correlating(with: request.event) { try await decide(request, standing) })
+            decisions.append(try await decide(request, standing))
         }
-        return try await limitingReplies(decisions, to: requests.map { $0?.update.actor?.id })
+        return try await limitingReplies(decisions, to: requests.map { $0?.actor?.id })
     }
 
-    private func decide(_ request: Request, _ standing: Standing) async throws -> Decision {
-        let update = request.update
-        let access = access(of: update, standing)
-        let language = standing.language ?? update.languageCode
-        if let command = request.command, command.dotted == ".whoami", let message = update.message {
-            return .replace([try await whoami(message, access, standing, language)])
+    /// Returns the decision on one event with the rules that apply to it.
+    func decide(_ request: Request, _ standing: Standing) async throws -> Decision {
+        let answer = answer(to: request, standing)
+        if let decision = decideAtOnce(request, answer) { return decision }
+        return try await decide(request, answer, standing)
+    }
+
+    /// Tells what the gate does about an event.
+    private enum Answer {
+        case denied(AccessDenied.Code, String)
+        case whoami(Access)
+        case allowed(Visitor, Work)
+    }
+
+    /// Tells what the gate does for a user who is allowed.
+    private enum Work {
+        case nothing
+        case changeRules(WrittenCommand)
+        case reply(String)
+        case command(CommandPayload)
+    }
+
+    private func answer(to request: Request, _ standing: Standing) -> Answer {
+        let access = access(of: request, standing)
+        if request.command?.dotted == ".whoami" { return .whoami(access) }
+        switch access {
+        case .denied(let code, let reason): return .denied(code, reason)
+        case .granted(let role):
+            let visitor = Visitor(
+                role: role, language: standing.language ?? request.languageCode,
+                preferences: notedPreferences(of: request) ?? standing.preferences)
+            return .allowed(visitor, work(for: request, visitor))
         }
-        guard case .granted(let role) = access else { return denied(update, access, request.command, language) }
-        let visitor = Visitor(
-            role: role, language: language, preferences: notedPreferences(of: request) ?? standing.preferences)
-        var results = try await results(of: request, visitor)
-        if publishes(TelegramUpdate.type) { results.append(admitted(request.event, update, visitor)) }
-        return .replace(results)
+    }
+
+    /// Decides on a plain event, unless the whole event is needed.
+    private func decideAtOnce(_ request: Request, _ answer: Answer) -> Decision? {
+        guard case .plain(let plain) = request.source else { return nil }
+        switch answer {
+        case .denied(_, let reason) where !publishes(AccessDenied.type):
+            // Only the line of the log needs the correlation.
+            guard runtime.log.logLevel <= .info else { return .drop }
+            Tracer.correlating(with: plain.cause) { logDenial(request, reason) }
+            return .drop
+        case .allowed(_, .nothing): return .replace([])
+        case .allowed(let visitor, .command(let command)):
+            let envelope = Tracer.correlating(with: plain.cause) { derived(command, request, visitor) }
+            var line: [UInt8] = []
+            line.reserveCapacity(512 + plain.meta.count)
+            envelope.write(to: &line, firstMeta: plain.meta)
+            return .write(line)
+        default: return nil
+        }
+    }
+
+    private func decide(_ request: Request, _ answer: Answer, _ standing: Standing) async throws -> Decision {
+        let (event, update): (Envelope, Update)
+        do { (event, update) = try request.parsed(admins: admins) } catch { return .refuse(error) }
+        return try await Tracer.correlating(with: event) {
+            let language = standing.language ?? request.languageCode
+            switch answer {
+            case .denied(let code, let reason): return denied(request, update, code, reason, language)
+            case .whoami(let access):
+                guard let message = update.message else { return .drop }
+                return .replace([try await whoami(message, access, standing, language)])
+            case .allowed(let visitor, let work):
+                var results = try await results(of: work, request, event, update, visitor)
+                if publishes(TelegramUpdate.type) { results.append(admitted(event, request, visitor)) }
+                return .replace(results)
+            }
+        }
+    }
+
+    private func results(
+        of work: Work, _ request: Request, _ event: Envelope, _ update: Update, _ visitor: Visitor
+    ) async throws -> [Envelope] {
+        guard let message = update.message else { return [] }
+        switch work {
+        case .nothing: return []
+        case .changeRules(let command):
+            return try await change(command, message, update, visitor, receiver: event.account)
+        case .reply(let text): return [reply(text, message)]
+        case .command(let command): return [derived(command, request, visitor)]
+        }
     }
 
     /// Returns what the author of an event has just set as preferences, with this event or one before it.
     private func notedPreferences(of request: Request) -> MediaPreferences? {
         // Without the raw events, nobody stores the preference either.
-        guard publishes(TelegramUpdate.type), let user = request.update.actor?.id else { return nil }
+        guard publishes(TelegramUpdate.type), let user = request.actor?.id else { return nil }
         if let command = request.command, command.dotted == ".prefer", table.type(of: command.word) == nil,
             let wanted = MediaPreferences.change(command.arguments)
         {
@@ -135,95 +198,96 @@ struct Gate: Sendable {
 
     private func isAdmin(_ id: Int64?) -> Bool { id.map(admins.contains) ?? false }
 
-    private func access(of update: Update, _ standing: Standing) -> Access {
-        guard let actor = update.actor else { return .denied(.noSender, "the update has no sender") }
+    private func access(of request: Request, _ standing: Standing) -> Access {
+        guard let actor = request.actor else { return .denied(.noSender, "the update has no sender") }
         if admins.contains(actor.id) { return .granted(.admin) }
         if standing.hammered.holds { return .denied(.hammered, "hammered") }
         if standing.smitten.holds { return .denied(.smitten, "the chat is smitten") }
         if standing.blessed.holds { return .granted(.blessed) }
         // Two bots in one chat that obey each other would never end.
-        if standing.graced.holds, update.isFromBot { return .denied(.bot, "a bot, which a graced chat does not allow") }
+        if standing.graced.holds, request.isFromBot {
+            return .denied(.bot, "a bot, which a graced chat does not allow")
+        }
         if standing.graced.holds { return .granted(.graced) }
         return .denied(.stranger, "neither blessed nor in a graced chat")
     }
 
-    /// Returns the events for an allowed command; none for other messages.
-    private func results(of request: Request, _ visitor: Visitor) async throws -> [Envelope] {
-        let update = request.update
-        guard let command = request.command, let message = update.message else { return [] }
-        if AccessCommand.isOne(command.dotted) {
-            return try await change(command, message, update, visitor, receiver: request.event.account)
-        }
-        guard var type = table.type(of: command.word), publishes(type) else { return [] }
+    /// Returns what an allowed command asks for; nothing for other messages.
+    private func work(for request: Request, _ visitor: Visitor) -> Work {
+        guard let command = request.command else { return .nothing }
+        if AccessCommand.isOne(command.dotted) { return .changeRules(command) }
+        guard var type = table.type(of: command.word), publishes(type) else { return .nothing }
         guard CommandPayload.isMediaCommand(type) else {
-            let source = MediaSource.find(in: message, command)
-            return [derived(CommandPayload(type: type, source: source, words: command.arguments), update, visitor)]
+            let source = request.mediaSource(command)
+            return .command(CommandPayload(type: type, source: source, words: command.arguments))
         }
         var wish = MediaWish(command)
         if let word = wish.misunderstood {
             let usage = usage(of: command, visitor)
-            return [
-                reply(
-                    texts.text("misunderstood", visitor.language, ["word": .text(word), "usage": .raw(usage)]), message)
-            ]
+            return .reply(
+                texts.text("misunderstood", visitor.language, ["word": .text(word), "usage": .raw(usage)]))
         }
         let rest = WrittenCommand(word: command.word, arguments: wish.rest)
-        guard let source = MediaSource.find(in: message, rest) else {
-            return [reply(usage(of: command, visitor), message)]
-        }
+        guard let source = request.mediaSource(rest) else { return .reply(usage(of: command, visitor)) }
         // `.vdl mp3` means sound; a command of one's own keeps its type.
         if let kind = MediaDownload.kind(of: type) {
             let wanted = wish.kind ?? kind
             type = MediaDownload.type(of: wanted)
             wish = wish.completed(by: visitor.preferences, for: wanted, of: source)
         }
-        return [derived(CommandPayload(type: type, source: source, words: wish.rest, wish: wish), update, visitor)]
+        return .command(CommandPayload(type: type, source: source, words: wish.rest, wish: wish))
     }
 
     private func usage(of command: WrittenCommand, _ visitor: Visitor) -> String {
         texts.text("usage", visitor.language, ["command": .text(command.word)])
     }
 
-    private func derived(_ command: CommandPayload, _ update: Update, _ visitor: Visitor) -> Envelope {
+    private func derived(_ command: CommandPayload, _ request: Request, _ visitor: Visitor) -> Envelope {
         var envelope = Envelope.derived(type: command.type, payload: command.json)
-        attach(update, visitor, to: &envelope)
+        attach(request, visitor, to: &envelope)
         envelope.isWantedAsFile = command.wish.isFile == true
         envelope.hashtags = command.wish.hashtags
         runtime.log.info(
             "\(command.type)",
-            metadata: ["actor": .stringConvertible(update.actor?.id ?? 0), "role": "\(visitor.role.rawValue)"])
+            metadata: ["actor": .stringConvertible(request.actor?.id ?? 0), "role": "\(visitor.role.rawValue)"])
         return envelope
     }
 
-    private func admitted(_ event: Envelope, _ update: Update, _ visitor: Visitor) -> Envelope {
+    private func admitted(_ event: Envelope, _ request: Request, _ visitor: Visitor) -> Envelope {
         var event = event
-        attach(update, visitor, to: &event)
+        attach(request, visitor, to: &event)
         return event
     }
 
-    private func attach(_ update: Update, _ visitor: Visitor, to event: inout Envelope) {
-        event.actor = (update.actor).map { EventActor($0, language: visitor.language) }
+    private func attach(_ request: Request, _ visitor: Visitor, to event: inout Envelope) {
+        event.actor = request.actor.map { EventActor($0, language: visitor.language) }
         event.role = visitor.role.rawValue
-        event.origin = (update.message).map { EventOrigin($0) }
+        event.origin = request.origin
     }
 
-    private func denied(_ update: Update, _ access: Access, _ command: WrittenCommand?, _ language: String?) -> Decision
-    {
-        guard case .denied(let code, let reason) = access else { return .drop }
-        let isCommand = command.map { table.type(of: $0.word) != nil || AccessCommand.isOne($0.dotted) } ?? false
+    private func denied(
+        _ request: Request, _ update: Update, _ code: AccessDenied.Code, _ reason: String, _ language: String?
+    ) -> Decision {
+        logDenial(request, reason)
+        guard publishes(AccessDenied.type) else { return .drop }
+        let denial = AccessDenied(
+            reason: reason, code: code, userID: request.actor?.id, chatID: request.visit.chat,
+            text: update.message?.text, callbackID: update.kind == "callback_query" ? update.body["id"]?.string : nil)
+        var event = Envelope.derived(denial)
+        event.actor = request.actor.map { EventActor($0, language: language) }
+        event.origin = request.origin
+        return .replace([event])
+    }
+
+    private func logDenial(_ request: Request, _ reason: String) {
+        let isCommand =
+            request.command.map { table.type(of: $0.word) != nil || AccessCommand.isOne($0.dotted) } ?? false
         runtime.log.log(
             level: isCommand ? .info : .debug, "denied: \(reason)",
             metadata: [
-                "actor": .stringConvertible(update.actor?.id ?? 0), "chat": .stringConvertible(update.chatID ?? 0),
+                "actor": .stringConvertible(request.actor?.id ?? 0),
+                "chat": .stringConvertible(request.visit.chat ?? 0),
             ])
-        guard publishes(AccessDenied.type) else { return .drop }
-        let denial = AccessDenied(
-            reason: reason, code: code, userID: update.actor?.id, chatID: update.chatID, text: update.message?.text,
-            callbackID: update.kind == "callback_query" ? update.body["id"]?.string : nil)
-        var event = Envelope.derived(denial)
-        event.actor = (update.actor).map { EventActor($0, language: language) }
-        event.origin = (update.message).map { EventOrigin($0) }
-        return .replace([event])
     }
 
     func publishes(_ type: String) -> Bool { published.contains { $0.matches(type) } }

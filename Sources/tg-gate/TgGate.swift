@@ -57,6 +57,13 @@ struct TgGate: Tool {
             rules: rules,
             names: NameLookup(runtime: runtime, account: account, rules: rules), texts: try Texts.ofEnvironment(),
             published: passAll ? TopicPattern.everything : subscribe.isEmpty ? TopicPattern.commands : subscribe)
-        return try await runtime.filter(input, output, accepting: { $0 == TelegramUpdate.type }, decide: gate.decide)
+        let accepts: @Sendable (String) -> Bool = { $0 == TelegramUpdate.type }
+        guard gate.readsPlainEvents else {
+            return try await runtime.filter(input, output, accepting: accepts, decide: gate.decide)
+        }
+        let reader = PlainEventReader(admins: gate.admins)
+        return try await runtime.filter(
+            input, output, reading: EventHeadReader(fields: []), accepting: accepts,
+            ask: { heads in gate.ask(heads, reader) })
     }
 }

@@ -24,8 +24,8 @@ import Texts
             meta: ["bot": ["username": "some_bot"]])
     }
 
-    private func request(_ event: Envelope, admins: Set<Int64> = [42]) -> Gate.Request? {
-        Gate.Request(event, admins: admins)
+    private func request(_ event: Envelope, admins: Set<Int64> = [42]) -> Request? {
+        Request(event, admins: admins)
     }
 
     // MARK: Batches
@@ -75,10 +75,10 @@ import Texts
     }
 
     @Test func `The message is the origin, and its author the actor`() throws {
-        let update = try #require(request(event("hello"))).update
-        let origin = EventOrigin(try #require(update.message))
+        let hello = try #require(request(event("hello")))
+        let origin = try #require(hello.origin)
         #expect(origin.json.text == #"{"chat_id":-100,"message_id":5,"chat_type":"supergroup"}"#)
-        let actor = EventActor(try #require(update.actor))
+        let actor = EventActor(try #require(hello.actor))
         #expect(actor.json.text == #"{"id":42,"name":"Ada"}"#)
     }
 

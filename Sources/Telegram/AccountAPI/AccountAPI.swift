@@ -25,6 +25,7 @@ package struct AccountAPI: MessagingAPI {
         try await TelegramError.translating(method) {
             switch method {
             case "getMe": try await me()
+            case "getChat": try await chat(parameters)
             case "sendMessage": try await sendMessage(parameters, messageKey)
             case "editMessageText": try await editMessage(parameters)
             case "deleteMessage": try await deleteMessage(parameters)
@@ -123,6 +124,19 @@ package struct AccountAPI: MessagingAPI {
             "id": user["id"], "is_bot": .bool(user["bot"] == true), "first_name": user["first_name"] ?? "",
             "last_name": user["last_name"], "username": user["username"],
         ])
+    }
+
+    /// Finds a chat by its `@name`.
+    private func chat(_ parameters: JSONObject) async throws -> JSON {
+        let name = parameters["chat_id"]?.string ?? ""
+        guard name.hasPrefix("@") else {
+            throw TelegramError(.badRequest, number: 400, "an account looks up chats by their @names only")
+        }
+        let found = try await ask("contacts.resolveUsername", ["username": .string(String(name.dropFirst()))])
+        guard let id = found["peer"].flatMap({ PeerID(tl: $0) })?.botAPI else {
+            throw TelegramError(.protocolBroken, "Telegram returned no chat for \(name)")
+        }
+        return .object(["id": .integer(id)])
     }
 
     private func sendMessage(_ parameters: JSONObject, _ messageKey: String?) async throws -> JSON {

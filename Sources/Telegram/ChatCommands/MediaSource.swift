@@ -9,12 +9,23 @@ package import Payloads
 package enum MediaSource {
     /// Returns the source; nil if the message names none.
     package static func find(in message: Message, _ command: WrittenCommand) -> DownloadSource? {
-        let end = commandEnd(message.text ?? "")
-        if let url = markedLink(in: message, from: end) ?? writtenLink(in: command.arguments) { return .url(url) }
+        find(in: MarkedText(message), command) {
+            if let file = file(of: message), command.arguments.isEmpty { return .file(file) }
+            return quoted(by: message) ?? replied(message.repliedTo) ?? external(message.json)
+        }
+    }
+
+    /// Returns the source that the text of a message names; nil if it names none.
+    ///
+    /// - Parameter beside: finds the source in the rest of the message; by default, there is none in it.
+    package static func find(
+        in text: MarkedText, _ command: WrittenCommand, beside: () -> DownloadSource? = { nil }
+    ) -> DownloadSource? {
+        let end = commandEnd(text.text)
+        if let url = markedLink(in: text, from: end) ?? writtenLink(in: command.arguments) { return .url(url) }
         // The command itself can be the text of a link.
-        if let url = markedLink(in: message, types: ["text_link"]) { return .url(url) }
-        if let file = file(of: message), command.arguments.isEmpty { return .file(file) }
-        if let source = quoted(by: message) ?? replied(message.repliedTo) ?? external(message.json) { return source }
+        if let url = markedLink(in: text, kinds: [.textLink]) { return .url(url) }
+        if let source = beside() { return source }
         return command.arguments.lazy.compactMap(bareLink).first.map { .url($0) }
     }
 
@@ -25,7 +36,7 @@ package enum MediaSource {
         guard words.count == 1, let word = words.first else { return nil }
         if let url = writtenLink(in: [word]), hasWebScheme(word[...]) { return url }
         // Telegram marks a host without a scheme only if it can exist.
-        guard let marked = markedLink(in: message, types: ["url"]) else { return nil }
+        guard let marked = markedLink(in: MarkedText(message), kinds: [.url]) else { return nil }
         return message.entities.contains { $0.text == word } ? marked : nil
     }
 
@@ -35,7 +46,7 @@ package enum MediaSource {
         if let reply = message.repliedTo, let text = reply.text, let position = message.json["quote"]?["position"]?.int,
             // A quote can cut a link off, which the whole message shows.
             isQuote(quote, of: text, at: position),
-            let url = markedLink(in: reply, from: position, to: position + Int64(quote.utf16.count))
+            let url = markedLink(in: MarkedText(reply), from: position, to: position + Int64(quote.utf16.count))
         {
             return .url(url)
         }
@@ -53,7 +64,9 @@ package enum MediaSource {
         let file = file(of: reply)
         if let file, file.type != "photo" { return .file(file) }
         let preview = previewLink(of: reply.json)
-        if let url = markedLink(in: reply) ?? writtenLink(in: words(reply.text ?? "")) ?? preview { return .url(url) }
+        if let url = markedLink(in: MarkedText(reply)) ?? writtenLink(in: words(reply.text ?? "")) ?? preview {
+            return .url(url)
+        }
         return file.map { .file($0) }
     }
 
@@ -77,24 +90,19 @@ package enum MediaSource {
 
     // MARK: - Links in text
 
-    /// Returns the first link that Telegram marked in a part of a message's text.
+    /// Returns the first link that Telegram marked in a part of a text.
     ///
     /// - Parameters:
     ///   - start: the part's beginning in UTF-16 units, as Telegram counts.
-    ///   - types: the kinds of marks that count.
+    ///   - kinds: the kinds of marks that count.
     private static func markedLink(
-        in message: Message, from start: Int64 = 0, to end: Int64 = .max, types: Set<String> = ["text_link", "url"]
+        in text: MarkedText, from start: Int64 = 0, to end: Int64 = .max,
+        kinds: [MarkedText.Mark.Kind] = [.textLink, .url]
     ) -> String? {
-        for (entity, text) in message.entities {
-            guard let offset = entity["offset"]?.int, let length = entity["length"]?.int, offset < end,
-                offset + length > start
-            else { continue }
-            switch entity["type"]?.string {
-            case let type? where !types.contains(type): continue
-            case "text_link": if let url = entity["url"]?.string.flatMap(webLink) { return url }
-            case "url": if let url = webLink(text) { return url }
-            default: continue
-            }
+        for mark in text.marks where mark.offset < end && mark.offset + mark.length > start {
+            guard kinds.contains(mark.kind) else { continue }
+            let link = mark.kind == .url ? text.text.part(atUTF16: mark.offset, length: mark.length) : mark.url
+            if let url = link.flatMap(webLink) { return url }
         }
         return nil
     }
@@ -136,8 +144,19 @@ package enum MediaSource {
     }
 
     private static func hasWebScheme(_ text: Substring) -> Bool {
+        // Nearly all links begin with ASCII characters, and comparing bytes takes a fraction of the time. The byte behind the longer scheme could
+        // belong to its last character.
+        let bytes = text.utf8.prefix(9)
+        if bytes.allSatisfy({ $0 < 0x80 }) { return startsLikeWebLink(bytes) }
         let start = text.prefix("https://".count).lowercased()
         return start.hasPrefix("http://") || start == "https://"
+    }
+
+    private static func startsLikeWebLink(_ bytes: Substring.UTF8View.SubSequence) -> Bool {
+        var rest = bytes[...]
+        for letter in "http".utf8 { guard rest.popFirst().map({ $0 | 0x20 }) == letter else { return false } }
+        if rest.first.map({ $0 | 0x20 }) == UInt8(ascii: "s") { rest = rest.dropFirst() }
+        return rest.starts(with: "://".utf8)
     }
 
     private static func words(_ text: String) -> [String] {
@@ -146,6 +165,11 @@ package enum MediaSource {
 
     /// The place behind the first word, in UTF-16 units.
     private static func commandEnd(_ text: String) -> Int64 {
+        if text.utf8.allSatisfy({ $0 < 0x80 }) {
+            let isSpace = { (byte: UInt8) in byte == 0x20 || (0x09...0x0D).contains(byte) }
+            let rest = text.utf8.drop(while: isSpace).drop { !isSpace($0) }
+            return Int64(text.utf8.count - rest.count)
+        }
         let start = text.drop(while: \.isWhitespace)
         let rest = start.drop { !$0.isWhitespace }
         return Int64(text.utf16.count - rest.utf16.count)

@@ -43,6 +43,8 @@ package struct MediaWish: Sendable, Equatable {
 
     /// Takes a word that is an option; returns false for one that is none.
     private mutating func take(_ text: String) -> Bool {
+        // Most words are links, and no option begins like one.
+        if text.utf8.starts(with: "https://".utf8) || text.utf8.starts(with: "http://".utf8) { return false }
         let word = text.lowercased()
         if let tag = Hashtags.tag(text) {
             if !hashtags.contains(where: { $0.lowercased() == tag.lowercased() }) { hashtags.append(tag) }

@@ -84,27 +84,19 @@ package struct NamedSession: Sendable {
     private func withOwner<Value: Sendable>(
         _ options: ConnectionOptions, _ body: @escaping @Sendable (any Account) async throws -> Value
     ) async throws -> Value {
-        let schema = try await ownerSchema(options)
-        let account = RemoteAccount(socketPath, schema: schema)
+        let isGiven = try options.layer != nil || options.schema != nil
+        let account = RemoteAccount(socketPath, schema: isGiven ? try options.readSchema() : nil)
         return try await running(account.run) {
             try await account.start()
             return try await body(account)
         }
     }
 
-    /// Returns the schema that the options name, or else the owner's.
-    private func ownerSchema(_ options: ConnectionOptions) async throws -> TLSchema {
-        guard try options.layer == nil, options.schema == nil else { return try options.readSchema() }
-        let status = try OwnerStatus(await status())
-        if let path = status.schemaPath { return try TLSchema(text: try SmallText.read(path, "the schema")) }
-        return try TLSchema.shared(layer: Int(clamping: status.layer))
-    }
-
     /// Returns the owner's `status`.
     ///
     /// - Throws: `AccountError`, `timedOut` among others, if there is no owner.
     package func status() async throws -> JSON {
-        let account = RemoteAccount(socketPath, schema: try TLSchema.shared(layer: TLSchema.layers[0]))
+        let account = RemoteAccount(socketPath)
         return try await running(account.run) { try await account.status() }
     }
 

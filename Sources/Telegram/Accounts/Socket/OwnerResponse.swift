@@ -150,4 +150,12 @@ extension OwnerStatus {
             name: name, pid: pid, userID: userID, isBot: isBot, dataCenter: dataCenter, isTest: isTest, layer: layer,
             version: version, schemaPath: json[Key.schema]?.string)
     }
+
+    /// Reads the owner's schema.
+    ///
+    /// - Throws: `TLError`; `ToolError`, if the file cannot be read.
+    func schema() throws -> TLSchema {
+        if let path = schemaPath { return try TLSchema(text: try SmallText.read(path, "the schema")) }
+        return try TLSchema.shared(layer: Int(clamping: layer))
+    }
 }

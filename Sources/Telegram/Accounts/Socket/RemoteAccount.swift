@@ -9,32 +9,52 @@ package import TL
 /// `run` must be running while the account is used. When the owner ends, calls wait for the next owner up to their
 /// deadline.
 package final class RemoteAccount: Account {
-    package let schema: TLSchema
     private let path: String
+    private let knownSchema: Mutex<TLSchema?>
     private let identity = Mutex((userID: Int64(0), isBot: false))
     private let hub = EventHub()
     private let requests = PendingRequests()
     /// The number of times that the owner has confirmed the subscription to events; nil before the first listener.
     private let confirmations = Mutex<Int?>(nil)
 
-    /// - Parameter schema: the owner's schema; see its `status`.
-    init(_ path: String, schema: TLSchema) { (self.path, self.schema) = (path, schema) }
+    /// - Parameter schema: nil for the owner's schema, which `start` finds out.
+    init(_ path: String, schema: TLSchema? = nil) {
+        self.path = path
+        knownSchema = Mutex(schema)
+    }
+
+    /// The schema of the account's values. Without one of its own, `start` must have returned.
+    package var schema: TLSchema {
+        guard let schema = knownSchema.withLock({ $0 }) else {
+            preconditionFailure("the schema of an account is used before its owner has named it")
+        }
+        return schema
+    }
 
     package var userID: Int64 { identity.withLock { $0.userID } }
     package var isBot: Bool { identity.withLock { $0.isBot } }
 
-    /// Requests the account's identity.
+    /// Requests the account's identity, and the name of the owner's schema.
     ///
-    /// - Throws: `AccountError`, `configuration`, if the owner uses another layer.
+    /// - Throws: `AccountError`, `configuration`, if the owner uses another layer; `TLError`, if its schema cannot be used.
     func start() async throws {
+        // Reading a schema takes as long as connecting; the one that most owners have is read meanwhile.
+        async let ready: Void = readUsualSchema()
         let status = try OwnerStatus(await status())
+        await ready
         identity.withLock { $0 = (status.userID, status.isBot) }
+        try knownSchema.withLock { if $0 == nil { $0 = try status.schema() } }
         if let own = schema.layer, status.layer != Int64(own) {
             throw AccountError(
                 .configuration,
                 "the session's owner (process \(status.pid)) uses layer \(status.layer), not \(own): omit --layer and --schema, or start the owner with them"
             )
         }
+    }
+
+    private func readUsualSchema() async {
+        guard knownSchema.withLock({ $0 }) == nil else { return }
+        _ = try? TLSchema.shared(layer: TLSchema.layers[0])
     }
 
     func status() async throws -> JSON { try await ask(.status, within: .seconds(10)) }
