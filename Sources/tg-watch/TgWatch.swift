@@ -1,5 +1,9 @@
+import AccountAPI
 package import ArgumentParser
+import BotAPI
 import Envelope
+import JSON
+import Logging
 import Options
 import Payloads
 import Stage
@@ -21,6 +25,8 @@ struct TgWatch: Tool {
             A message of a chat that forbids forwarding is sent anew, with its text and the link of the original; an account \
             downloads and uploads its files for that.
 
+            The @name of a target is looked up once, at the start, with the bot token or the session of tg-send, if they are given.
+
             Examples:
               tg-listen --session me | tg-watch --chat @channel --media photo,video --forward me | tg-send --session me
               tg-listen --session me | tg-watch --chat @channel --text release --download | media-fetch --session me -o ~/Media
@@ -32,6 +38,7 @@ struct TgWatch: Tool {
     @OptionGroup var output: OutputOptions
     @OptionGroup(title: "Conditions") var conditions: Conditions
     @OptionGroup(title: "Actions") var actions: Actions
+    @OptionGroup(title: "Looking up the target's @name") var speaker: SpeakerOptions
 
     func run(_ runtime: Runtime) async throws -> ExitStatus {
         if actions.isEmpty {
@@ -41,10 +48,35 @@ struct TgWatch: Tool {
             ) { event, _ in .done(stage.selects(event) ? [event] : []) }
         }
         try await runtime.requireRedis()
-        let stage = WatchStage(runtime: runtime, conditions: conditions, actions: actions)
+        let stage = WatchStage(
+            runtime: runtime, conditions: conditions, actions: actions, targetID: try await targetID(runtime))
         return try await runtime.work(
             input, output, concurrency: Actions.handledAtOnce, accepting: WatchedMessage.types.contains,
             handle: stage.handle)
+    }
+
+    /// Returns the id of the target that is given by its `@name`; nil for other targets, and if nobody is given who could ask Telegram.
+    ///
+    /// - Throws: `ToolError` (64) for a name that Telegram does not know.
+    private func targetID(_ runtime: Runtime) async throws -> Int64? {
+        guard let name = actions.target?.description, name.hasPrefix("@") else { return nil }
+        return try await speaker.withAPIIfConfigured(runtime) { api in
+            guard let api else { return nil }
+            do throws(TelegramError) {
+                let chat = try await api.call("getChat", ["chat_id": .string(name)], messageKey: nil)
+                guard let id = chat["id"]?.int else {
+                    throw TelegramError(.protocolBroken, "Telegram returned no id for \(name)")
+                }
+                runtime.log.info("\(name) is the chat \(id)")
+                return id
+            } catch {
+                guard error.code == .badRequest else { throw error }
+                throw ToolError(
+                    .usage,
+                    "there is no chat \(name) that \(api.isAccount ? "the session" : "the bot") can find (\(error.message))"
+                )
+            }
+        }
     }
 }
 
@@ -128,6 +160,9 @@ struct Actions: ParsableArguments, Sendable {
 
     @Option(help: ArgumentHelp("The time for which an album waits for its other messages.", valueName: "duration"))
     var albumWait: Span = Span(.seconds(2))
+
+    /// The chat to which messages are sent, as the user names it.
+    var target: ChatID? { (forward ?? copy).map { ChatID($0) } }
 
     var isEmpty: Bool { forward == nil && copy == nil && !download }
 

@@ -13,14 +13,16 @@ struct WatchStage: Sendable {
     let runtime: Runtime
     let conditions: Conditions
     let actions: Actions
+    /// The id of the target that the user names by its `@name`, if it was looked up.
+    private let targetID: Int64?
     /// The time since which this process reads messages.
     private let start = ContinuousClock.now
 
     /// The time for which a message is known as done, in seconds.
     private static let rememberedFor: Int64 = 90 * 86_400
 
-    init(runtime: Runtime, conditions: Conditions, actions: Actions) {
-        (self.runtime, self.conditions, self.actions) = (runtime, conditions, actions)
+    init(runtime: Runtime, conditions: Conditions, actions: Actions, targetID: Int64? = nil) {
+        (self.runtime, self.conditions, self.actions, self.targetID) = (runtime, conditions, actions, targetID)
     }
 
     func selects(_ event: Envelope) -> Bool { message(event)?.meets(conditions) ?? false }
@@ -53,9 +55,9 @@ struct WatchStage: Sendable {
         }
         guard try await isFirst(message, event, "to:\(place)") else { return .done(commands) }
         guard let album = message.albumID else { return .done(commands + [command([message], target)]) }
-        let others = try await context.lease?.othersInWork() ?? []
         switch try await Album(runtime, "\(message.message.chatID):\(album)", place).join(
-            message.entry, event, wait: actions.albumWait.duration, readingFor: .now - start, others: others)
+            message.entry, event, wait: actions.albumWait.duration, readingFor: .now - start,
+            others: { try await context.lease?.othersInWork() ?? [] })
         {
         case .wait(let time): return .held(for: time)
         case .isPart: return .done(commands)
@@ -68,11 +70,11 @@ struct WatchStage: Sendable {
     }
 
     /// The chat to which messages are sent.
-    private var target: ChatID? { (actions.forward ?? actions.copy).map { ChatID($0) } }
+    private var target: ChatID? { targetID.map { .id($0) } ?? actions.target }
 
-    /// The name of the target in keys of Redis.
+    /// The name of the target in keys of Redis: that which the user gives, also if its id is known, so that what was done before counts.
     private var place: String {
-        "\(target?.description.lowercased() ?? "")\(actions.thread.map { ":\($0)" } ?? "")"
+        "\(actions.target?.description.lowercased() ?? "")\(actions.thread.map { ":\($0)" } ?? "")"
     }
 
     /// Returns whether a message is in the chat to which messages are sent, or came from there: forwarding it would never end.
@@ -185,36 +187,58 @@ private struct Album {
 
     /// The longest time for which an album waits for messages that were taken and not finished.
     private static let longestWait = Duration.seconds(120)
+    /// Stands for events that have not been asked for.
+    private static let unknown = "?"
 
     /// Adds a message to the album.
     ///
     /// - Parameters:
     ///   - wait: the time in which no message must have come.
     ///   - age: the time for which this process has been reading messages.
-    ///   - others: the ids of the other events that were taken from the queue and are not finished, from before this call.
+    ///   - others: returns the ids of the other events that were taken from the queue and are not finished. It reads much of the queue,
+    ///     and is called only if the time without a message is over.
     func join(
-        _ entry: String, _ event: Envelope, wait: Duration, readingFor age: Duration, others: [String]
+        _ entry: String, _ event: Envelope, wait: Duration, readingFor age: Duration,
+        others: () async throws -> [String]
     ) async throws -> Place {
+        let place = try await join(entry, event, wait: wait, readingFor: age, known: nil)
+        if let place { return place }
+        // A message that arrives after this question starts the time again.
+        let known = try await others()
+        return try await join(entry, event, wait: wait, readingFor: age, known: known) ?? .isPart
+    }
+
+    /// - Parameter known: the other events that are not finished; nil if they have not been asked for.
+    /// - Returns: nil if they must be known.
+    private func join(
+        _ entry: String, _ event: Envelope, wait: Duration, readingFor age: Duration, known: [String]?
+    ) async throws -> Place? {
         // Two albums that look for each other's messages at the same moments would wait for each other.
         let pause = Int64.random(in: 100...300)
+        let others = known?.joined(separator: " ") ?? Album.unknown
         let answer = try await runtime.untilRedisAnswers { redis throws(RedisError) in
             try await redis.run(
                 Album.joining, keys: ["\(key):members", "\(key):state"],
                 arguments: [
                     .text(event.id.description), .text(entry), .integer(max(1, wait.milliseconds)),
-                    .integer(age.milliseconds), .text(others.joined(separator: " ")), .integer(pause),
+                    .integer(age.milliseconds), .text(others), .integer(pause),
                     .integer(Album.longestWait.milliseconds),
                 ])
         }
         guard let answer = answer.array, let rest = answer.first?.int else { return .isPart }
-        if rest > 0 { return .wait(.milliseconds(rest)) }
-        return rest < 0 ? .isPart : .whole(answer.dropFirst().compactMap(\.string))
+        switch rest {
+        case -2: return nil
+        case ..<0: return .isPart
+        case 0: return .whole(answer.dropFirst().compactMap(\.string))
+        default: return .wait(.milliseconds(rest))
+        }
     }
 
     /// Adds a message. The first event acts for the album once no message has come for a while; one that comes later than that acts for
     /// itself. Arguments: the event, the message, the time to wait in ms, the time for which the process has been reading in ms, the events
-    /// that were taken and are not finished, the pause until these are looked at again in ms, the longest wait for them in ms. Returns the
-    /// rest of the time to wait, 0 and all messages for the event that acts, or -1.
+    /// that were taken and are not finished or `?`, the pause until these are looked at again in ms, the longest wait for them in ms.
+    /// Returns the rest of the time to wait, 0 and all messages for the event that acts, -1 for others, or -2 if the unfinished events must
+    /// be known.
     private static let joining = RedisScript(
         """
         local time = redis.call('TIME')
@@ -237,6 +261,7 @@ private struct Album {
         local quiet = math.min(now - (redis.call('HGET', state, 'changed') or now), tonumber(ARGV[4]))
         local rest = math.min(tonumber(ARGV[3]), ARGV[3] - quiet)
         if not done and rest > 0 then return {rest} end
+        if not done and ARGV[5] == '?' then return {-2} end
         -- Of the events that were in work at the first look after the quiet time, those that are still.
         local before, asked, open = redis.call('HGET', state, 'open'), tonumber(redis.call('HGET', state, 'asked') or now), {}
         local known = {}

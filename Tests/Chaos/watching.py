@@ -28,6 +28,11 @@ from verdict import Verdict, files_below, parse, run_folder  # noqa: E402
 
 TOKEN = "123456:CHAOS-token"
 ACCOUNT = {"id": 500, "phone": "15550100500", "first_name": "Watch", "last_name": "Man", "username": "watch_man"}
+ROLES = {
+    "account": "an account",
+    "bot": "a bot with a session",
+    "bot-token": "a bot with its token alone",
+}
 SESSION = "watcher"
 BUCKET = "watched"
 TARGET = -1_000_000_009_999
@@ -95,8 +100,12 @@ class Found:
 
 
 class Watching:
-    def __init__(self, options: argparse.Namespace, folder: Path, is_account: bool) -> None:
-        self.options, self.folder, self.is_account = options, folder, is_account
+    def __init__(self, options: argparse.Namespace, folder: Path, role: str) -> None:
+        self.options, self.folder = options, folder
+        # The id of what has a session: an account, or a bot.
+        self.speaker = {"account": int(str(ACCOUNT["id"])), "bot": int(TOKEN.partition(":")[0])}.get(role)
+        self.has_session = self.speaker is not None
+        self.server_arguments = ("--account", json.dumps(ACCOUNT)) if role == "account" else ("--mtproto", "--token", TOKEN)
         self.random = random.Random(options.seed)
         self.verdict = Verdict()
         self.matches: list[Match] = []
@@ -106,14 +115,19 @@ class Watching:
     def run(self) -> Verdict:
         self._make_chats()
         units = self._plan()
-        speaker = ("--account", json.dumps(ACCOUNT)) if self.is_account else ("--token", TOKEN)
-        with KINDS[self.options.redis](self.folder) as redis, S3(self.folder) as s3, spawn_server("emulator.py", *speaker) as url:
+        with (
+            KINDS[self.options.redis](self.folder) as redis, S3(self.folder) as s3,
+            spawn_server("emulator.py", *self.server_arguments) as url,
+        ):  # fmt: skip
             self.redis, self.s3 = redis, s3
-            self.telegram = Telegram(url, int(str(ACCOUNT["id"])) if self.is_account else None)
+            self.telegram = Telegram(url, self.speaker)
             self._open_chats()
             stages = self._stages(self._environment(url))
             for stage in stages:
                 stage.start()
+                if stage.name == "owner":
+                    # A stage that finds no owner takes the session for itself, and then nobody else can use it.
+                    wait_until(self._is_session_shared, 60)
             try:
                 self._play(stages, units)
             finally:
@@ -173,7 +187,7 @@ class Watching:
 
     def _open_chats(self) -> None:
         target = {"chat_id": TARGET, "chat_type": "channel", "title": "Archive", "chat_username": "the_archive"}
-        if self.is_account:
+        if self.has_session:
             for chat in self.chats:
                 self._order("chat", {name: value for name, value in chat.place.items() if name != "protected"})
             self._order("chat", target)
@@ -218,7 +232,7 @@ class Watching:
         return path
 
     def _order(self, path: str, body: Json) -> Json:
-        whose = {"account": ACCOUNT["id"]} if self.is_account and path != "privacy" else {}
+        whose = {"account": self.speaker} if self.has_session and path != "privacy" else {}
         return self.telegram.request(path, whose | body)
 
     # The stages.
@@ -236,7 +250,7 @@ class Watching:
             "TGPIPE_STORE": f"s3://{BUCKET}", "TGPIPE_S3_ENDPOINT": self.s3.url, "AWS_ACCESS_KEY_ID": S3.access_key,
             "AWS_SECRET_ACCESS_KEY": S3.secret_key, "AWS_REGION": S3.region,
         }  # fmt: skip
-        if not self.is_account:
+        if not self.has_session:
             return self._tool_environment | {"TG_BOT_TOKEN": TOKEN, "TG_BOT_API_URL": url}
         environment = self._tool_environment | account_settings(self.telegram, SESSION, self.folder)
         failure = import_session(self.options.tools, self.telegram.session(), SESSION, environment)
@@ -255,9 +269,9 @@ class Watching:
         conditions = ["--media", "photo,video", "--min-size", str(LEAST_BYTES), "--text", "release", "--without", "draft"]
         for number, chat in enumerate(chat for chat in self.chats if chat.is_watched):
             conditions += ["--chat", f"@{chat.username}" if chat.username and number % 2 else str(chat.id)]
-        stages = [stage("owner", "tg-session", "run", SESSION)] if self.is_account else []
+        stages = [stage("owner", "tg-session", "run", SESSION)] if self.has_session else []
         stages += [
-            stage("listen", "tg-listen", *(["--session", SESSION] if self.is_account else ["--bot"]), "--to", "queue:updates"),
+            stage("listen", "tg-listen", *(["--session", SESSION] if self.has_session else ["--bot"]), "--to", "queue:updates"),
             stage(
                 "download", "tg-watch", "--from", "queue:updates", "--group", "download", "--to", "queue:media", "--download",
                 *conditions, *lease,
@@ -277,6 +291,10 @@ class Watching:
                 stage(f"send.{number}", "tg-send", "--from", "queue:send", "--to", "queue:sent", "--no-pacing", *lease),
             ]  # fmt: skip
         return stages
+
+    def _is_session_shared(self) -> bool:
+        log = self.folder / "logs" / "owner.log"
+        return log.exists() and "is shared at" in log.read_text()
 
     # The run.
 
@@ -337,7 +355,7 @@ class Watching:
         results = Counter(event["type"] for event in queued(self.options.tools, self._tool_environment, "stored"))
         ready = sum(count for kind, count in results.items() if kind.startswith("events.dl."))
         verdict.check(ready == len(self.matches), f"{ready} results of blob-put {dict(results)}")
-        if self.is_account:
+        if self.has_session:
             violations = self.telegram.violations()
             verdict.check(not violations, f"no violation of the protocol {violations[:2] or ''}")
         ended = {name: status for name, status in statuses.items() if status != 0}
@@ -382,11 +400,11 @@ class Watching:
         missing = [match.caption for match in self.matches if match.caption not in found.forwarded]
         verdict.check(not missing, f"{len(found.forwarded)} forwarded, {len(missing)} missing {missing[:3] or ''}")
         doubles = {caption: sorted(times) for caption, times in found.forwarded.items() if len(times) > 1}
-        # The Bot API has no key by which Telegram would know a repeated call, as it has for accounts: one that was carried out just
+        # The Bot API has no key by which Telegram would know a repeated call, as it has for sessions: one that was carried out just
         # before the kill is carried out again.
         excused = [
             caption for caption, times in doubles.items()
-            if not self.is_account and len(times) == 2 and any(at - 2 <= times[0] <= at + 1 for at in kills)
+            if not self.has_session and len(times) == 2 and any(at - 2 <= times[0] <= at + 1 for at in kills)
         ]  # fmt: skip
         lost = len(excused)
         verdict.check(len(doubles) == lost, f"{len(doubles)} forwarded twice, {lost} of them as tg-send was killed right after the first time")
@@ -424,7 +442,7 @@ class Watching:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tools", type=Path, default=Path(os.environ.get("TGPIPE_BIN", ROOT / ".build" / "release")))
-    parser.add_argument("--as", dest="roles", choices=("account", "bot", "both"), default="both", help="who watches")
+    parser.add_argument("--as", dest="roles", choices=(*ROLES, "all"), default="all", help="who watches; a bot by its session, or by its token alone")
     parser.add_argument("--messages", type=int, default=10_000)
     parser.add_argument("--matches", type=int, default=500, help="the messages that count")
     parser.add_argument("--chats", type=int, default=50)
@@ -439,10 +457,10 @@ def main() -> int:
     options.tools = options.tools.resolve()
     print(f"watching: seed {options.seed}", flush=True)
     is_good = True
-    for role in ("account", "bot") if options.roles == "both" else (options.roles,):
-        print(f"as {'an account' if role == 'account' else 'a bot'}", flush=True)
+    for role in ROLES if options.roles == "all" else (options.roles,):
+        print(f"as {ROLES[role]}", flush=True)
         with run_folder("watch", options.keep) as folder:
-            verdict = Watching(options, folder, role == "account").run()
+            verdict = Watching(options, folder, role).run()
         verdict.show()
         is_good = is_good and verdict.is_good
     return 0 if is_good else 1

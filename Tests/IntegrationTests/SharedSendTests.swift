@@ -63,6 +63,34 @@ import Testing
         #expect(sent.allSatisfy { $0.type == "events.telegram.sent" })
     }
 
+    @Test func `A record counts for the bot that made it, and so does one of an earlier version`() async throws {
+        try await here.meet(101...103)
+        let events = (101...103).map { here.event("commands.telegram.send", ["text": "hello"], chat: $0) }
+        func set(_ key: String, _ speaker: String) throws {
+            try here.redis.cli("SET", key, #"{"left":[],"results":[]\#(speaker)}"#)
+        }
+        // The first was sent by an earlier version, the others by another bot that got the same events.
+        try set("tgpipe:sent:\(events[0].id)", "")
+        try set("tgpipe:sent:\(events[1].id)", #","speaker":999"#)
+        try set("tgpipe:sent:999:\(events[2].id)", "")
+        try await here.push(events)
+        let run = try sender(queues)
+        #expect(try await eventually { try here.queued("sent").count == 2 })
+        run.signal(SIGTERM)
+        #expect(try await run.result().status == 0)
+        var counts: [Int] = []
+        for chat in Int64(101)...103 { counts.append(try await here.telegram.answers(in: chat).count) }
+        #expect(counts == [0, 1, 1])
+        // The former key holds the record for a while, for workers of the earlier version.
+        for (key, seconds) in [
+            ("tgpipe:sent:\(BotEmulator.botID):\(events[2].id)", 3600..<86_401),
+            ("tgpipe:sent:\(events[2].id)", 1..<3601),
+        ] {
+            #expect(try here.redis.cli("GET", key).contains(#""left":[]"#))
+            #expect(seconds.contains(Int(try here.redis.cli("TTL", key)) ?? 0))
+        }
+    }
+
     @Test func `Killing a worker leaves no message unsent`() async throws {
         try await here.meet(101...140)
         try await here.push(

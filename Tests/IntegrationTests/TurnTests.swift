@@ -223,7 +223,11 @@ import Testing
         // Redis is away when the download ends.
         #expect(try await eventuallyAsync { try await !site.requests("/slow/30000/file.bin").isEmpty })
         redis.kill()
-        try await Task.sleep(for: .seconds(4))
+        #expect(
+            try await eventually {
+                let work = FileManager.default.enumerator(atPath: folder("state/media/fetch"))
+                return work?.contains { _ in work?.fileAttributes?[.size] as? Int == 60_000 } == true
+            })
         try redis.start()
         #expect(try await eventually { try isDone() })
         worker.signal(SIGKILL)

@@ -124,6 +124,16 @@ import Testing
         try units("\(example)/\(host)/etc/systemd/system")
     }
 
+    /// Returns the changes of a host to packaged units, by the units' names.
+    private func changes(_ folder: String) throws -> [String: String] {
+        let folders = try FileManager.default.contentsOfDirectory(atPath: folder).filter { $0.hasSuffix(".d") }
+        return try Dictionary(
+            uniqueKeysWithValues: folders.map { name in
+                let texts = try units("\(folder)/\(name)").sorted { $0.key < $1.key }.map(\.value)
+                return (String(name.dropLast(2)), texts.joined(separator: "\n"))
+            })
+    }
+
     /// Returns the units that the host's target starts.
     private func started(_ host: String) throws -> Set<String> {
         let target = try #require(try ownUnits(host)["tgpipe.target"])
@@ -141,16 +151,18 @@ import Testing
         return Dictionary(uniqueKeysWithValues: lines.map { (String($0[0]), $0.count == 2 ? String($0[1]) : "") })
     }
 
-    /// Returns a unit's text with the settings in place. Of an option that is given twice, the last one counts.
-    private func complete(_ unit: String, _ settings: [String: String]) -> String {
-        unit.split(separator: "\n").map { line in
-            var words = line.split(separator: " ").flatMap { word in
+    /// Returns a unit's text with its changes and the settings in place.
+    private func complete(_ unit: String, _ change: String?, _ settings: [String: String]) -> String {
+        var lines = unit.split(separator: "\n")
+        // An empty command in a change removes the unit's own.
+        if let change {
+            if change.contains("ExecStart=\n") { lines.removeAll { $0.hasPrefix("ExecStart=") } }
+            lines += change.split(separator: "\n")
+        }
+        return lines.map { line in
+            line.split(separator: " ").flatMap { word in
                 word.hasPrefix("$") ? settings[String(word.dropFirst()), default: ""].split(separator: " ") : [word]
-            }
-            while words.count(where: { $0 == "--to" }) > 1, let first = words.firstIndex(of: "--to") {
-                words.removeSubrange(first...(first + 1))
-            }
-            return words.joined(separator: " ")
+            }.joined(separator: " ")
         }.joined(separator: "\n")
     }
 
@@ -164,7 +176,8 @@ import Testing
         let (own, shipped) = (folder("own"), folder("shipped"))
         try FileManager.default.copyItem(atPath: "\(example)/\(host)/etc/systemd/system", toPath: own)
         try FileManager.default.copyItem(atPath: packaged, toPath: shipped)
-        for place in [own, shipped] {
+        let folders = try [own, shipped] + changes(own).keys.map { "\(own)/\($0).d" }
+        for place in folders {
             for (name, text) in try units(place) {
                 var text = change(text)
                 for tool in ["tg-", "ev-", "media-", "blob-", "msg-", "ratelimit"] {
@@ -199,7 +212,9 @@ import Testing
             for unit in try started(host) {
                 let parts = unit.split(separator: "@")
                 let file = parts.count == 2 ? "\(parts[0])@.service" : unit
-                text += complete(try #require(known[file], "\(host) has no \(unit)"), try settings(host)) + "\n"
+                let own = try #require(known[file], "\(host) has no \(unit)")
+                let change = try changes("\(example)/\(host)/etc/systemd/system")[file]
+                text += complete(own, change, try settings(host)) + "\n"
             }
             all.formUnion(try started(host))
         }
@@ -207,7 +222,7 @@ import Testing
         for word in whole.split(whereSeparator: { " =\n".contains($0) }) where word.hasSuffix(".service") {
             // The hosts have a Redis of their own, and media-fetch stores what it has fetched.
             let isReplaced =
-                word == "tgpipe-redis.service" || word == "tgpipe-put.service" && text.contains(" --to-store ")
+                word == "tgpipe-redis.service" || word == "tgpipe-put.service" && text.contains(" --to-store")
             #expect(all.contains(String(word)) || isReplaced, "no host starts \(word)")
         }
         func queues(_ mark: String) -> Set<String> {

@@ -1,6 +1,7 @@
 import Envelope
 import Foundation
 import JSON
+import Payloads
 import TestSupport
 import Testing
 
@@ -218,6 +219,35 @@ import Testing
         #expect(sent.errors.contains("forbids it"))
     }
 
+    @Test func `The name of a target is looked up once, and an unknown one is refused`() async throws {
+        let telegram = try BotEmulator()
+        let archive: JSONObject = [
+            "chat_id": -1_000_000_000_800, "chat_type": "channel", "title": "Archive", "chat_username": "archive",
+            "bot_status": "administrator",
+        ]
+        try await telegram.server.call("POST", "/control/chat", .object(archive))
+        func watch(_ target: String, _ events: [Envelope]) async throws -> ToolRun.Result {
+            try await ToolRun.run(
+                "tg-watch", ["--forward", target], input: String(decoding: events.flatMap(\.line), as: UTF8.self),
+                environment: telegram.environment.merging(["TGPIPE_REDIS": redis.address]) { $1 })
+        }
+        let fromTarget: JSONObject = [
+            "text": "again",
+            "forward_origin": ["type": "channel", "chat": ["id": -1_000_000_000_800], "message_id": 1],
+        ]
+        let found = try await watch(
+            "@Archive", [update(1, ["text": "a"]), update(2, ["text": "b"]), update(3, fromTarget)])
+        #expect(found.status == 0, "\(found.errors)")
+        #expect(try found.envelopes().map { $0.payload["chat_id"] } == [-1_000_000_000_800, -1_000_000_000_800])
+        #expect(try await telegram.calls("getChat").count == 1)
+        let unknown = try await watch("@nowhere", [update(4, ["text": "a"])])
+        #expect(unknown.status == 64 && unknown.output.isEmpty)
+        #expect(unknown.errors.contains("there is no chat @nowhere"), "\(unknown.errors)")
+        // A number is taken as it is.
+        #expect(try await watch("-1009", [update(5, ["text": "a"])]).envelopes().count == 1)
+        #expect(try await telegram.calls("getChat").count == 2)
+    }
+
     @Test(arguments: [
         ["--forward", "1", "--copy", "2"], ["--thread", "5"], ["--media", "film"], ["--chat", "@a b"], ["--text", ""],
         ["--min-size", "5M", "--max-size", "1M"], ["--forward", "1", "--album-wait", "1h"],
@@ -303,6 +333,97 @@ import Testing
         #expect(messages.last?["caption"] == "caption 2\n\nNews — https://t.me/the_news/3")
         let partial = try? FileManager.default.contentsOfDirectory(atPath: alice.folder("state/media/cache/partial"))
         #expect(partial ?? [] == [])
+    }
+
+    @Test func `An account looks up the name of its target`() async throws {
+        try await alice.control(
+            "chat",
+            ["chat_id": -1_000_000_000_800, "chat_type": "channel", "title": "Archive", "chat_username": "archive"])
+        try await fill(isProtected: false)
+        let message: JSON = .object([
+            "type": "events.telegram.message", "correlation_id": .string(EventID().description),
+            "payload": [
+                "kind": "message",
+                "message": [
+                    "message_id": 1, "date": 1_700_000_000, "text": "a text",
+                    "chat": ["id": .integer(channel), "type": "channel", "title": "News"],
+                ],
+            ],
+        ])
+        let found = try await run(
+            "tg-watch", ["--session", "alice", "--forward", "@archive"], input: message.text + "\n")
+        #expect(try found.envelopes().map { $0.payload["chat_id"] } == [-1_000_000_000_800])
+        let unknown = try await ToolRun.run(
+            "tg-watch", ["--session", "alice", "--forward", "@nowhere"], input: message.text + "\n",
+            environment: alice.environment.merging(["TGPIPE_REDIS": redis.address]) { $1 }, folder: alice.folder)
+        #expect(unknown.status == 64 && unknown.errors.contains("there is no chat @nowhere"), "\(unknown.errors)")
+        #expect(try await alice.violations() == [])
+    }
+}
+
+/// Tests tg-send with the session of a bot.
+@Suite(.timeLimit(.minutes(3))) struct BotSessionTests {
+    private let telegram: MTProtoEmulator
+    private let robot: AccountFolder
+    private let redis: RedisServer
+    private let source: Int64 = -1_000_000_000_700
+    private let target: Int64 = -1_000_000_000_800
+
+    init() async throws {
+        telegram = try await MTProtoEmulator()
+        robot = try await AccountFolder(telegram, account: BotEmulator.botID, name: "robot")
+        redis = try RedisServer()
+    }
+
+    private func order(_ path: String, _ chat: Int64, _ more: JSONObject = [:]) async throws {
+        var body: JSONObject = [
+            "account": .integer(BotEmulator.botID), "chat_id": .integer(chat), "chat_type": "channel",
+            "title": .string("Chat \(chat)"),
+        ]
+        for member in more.members { body[member.key] = member.value }
+        try await telegram.server.call("POST", "/control/\(path)", .object(body))
+    }
+
+    private func sent() async throws -> [JSON] {
+        try await telegram.server.call("GET", "/control/chat/\(target)?account=\(BotEmulator.botID)")["messages"]?.array
+            ?? []
+    }
+
+    private func sender() throws -> ToolRun {
+        try ToolRun(
+            "tg-send",
+            ["--session", "robot", "--from", "queue:send", "--to", "queue:sent", "--lease", "2s", "--no-pacing"],
+            environment: robot.environment.merging(["TGPIPE_REDIS": redis.address]) { $1 }, folder: robot.folder)
+    }
+
+    @Test(arguments: ["messages.forwardMessages", "messages.sendMessage"])
+    func `A bot that is killed after Telegram has carried out its call sends nothing twice`(method: String) async throws
+    {
+        for number in 1...2 { try await order("message", source, ["text": .string("message \(number)")]) }
+        try await order("chat", target)
+        let command: Envelope =
+            method == "messages.sendMessage"
+            ? Envelope(TelegramCommand(.send(TextMessage("once", MessageOptions())), chat: .id(target)))
+            : Envelope(
+                TelegramCommand(
+                    .forward(ForwardedMessages(.id(source), [1, 2], asCopies: false, MessageOptions())),
+                    chat: .id(target)))
+        let count = method == "messages.sendMessage" ? 1 : 2
+        try await telegram.control("fault", ["method": .string(method), "kind": "hang", "after": true, "times": 1])
+        try redis.cli(
+            "XADD", "tgpipe:{queues}:send:stream", "*", "e", String(decoding: command.line.dropLast(), as: UTF8.self))
+        let first = try sender()
+        #expect(try await eventuallyAsync { try await sent().count == count })
+        first.signal(SIGKILL)
+        _ = try await first.result()
+        let second = try sender()
+        #expect(
+            try await eventually { try redis.cli("XLEN", "tgpipe:{queues}:sent:stream") == "1" })
+        second.signal(SIGTERM)
+        #expect(try await second.result().status == 0)
+        #expect(try await sent().count == count)
+        #expect(try await telegram.calls(method).count == 2)
+        #expect(try await robot.violations() == [])
     }
 }
 

@@ -68,8 +68,7 @@ final class SharedScheduler: Sendable {
             case .job(let job): return job
             case .stopped: return nil
             case .nothing(let time):
-                let wait = time.map { $0 - .now } ?? .seconds(3600)
-                await changed.wait(since: generation, atMost: max(wait, .milliseconds(1)))
+                await changed.wait(since: generation, atMost: time.map { max($0 - .now, .milliseconds(1)) })
             }
         }
         return nil

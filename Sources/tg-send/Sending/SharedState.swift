@@ -20,6 +20,8 @@ final class SharedState: Sendable {
     private static let claimSeconds: Int64 = 30
     private static let fileIDSeconds: Int64 = 30 * 86_400
     private static let recordSeconds: Int64 = 86_400
+    /// An event that a killed process leaves comes again within minutes.
+    private static let formerRecordSeconds: Int64 = 3600
 
     private let redis: Redis?
     let waits: Bool
@@ -255,25 +257,32 @@ final class SharedState: Sendable {
     /// Records what was done for an event of a queue, so that it is not done again when the queue delivers the event
     /// again. A crash between Telegram's answer and this record makes a duplicate message.
     func record(_ job: Job) async {
-        let record: JSONObject = [
+        let record: JSON = .object([
             "left": .array(job.steps.map { .string($0.rawValue) }), "reason": job.failureReason.map { .string($0) },
-            "results": .array(job.results.map(\.json)),
-        ]
+            "results": .array(job.results.map(\.json)), "speaker": .integer(speakerID),
+        ])
+        func set(_ key: String, for seconds: Int64) -> [RedisArgument] {
+            ["SET", .text(key), .bytes(record.bytes), "EX", .integer(seconds)]
+        }
         _ = await attempt { redis throws(RedisError) in
-            try await redis.send(
-                "SET", .text(recordKey(job)), .bytes(JSON.object(record).bytes), "EX",
-                .integer(SharedState.recordSeconds))
+            try redis.checked(
+                try await redis.pipeline([
+                    set(recordKey(job), for: SharedState.recordSeconds),
+                    set(formerRecordKey(job), for: SharedState.formerRecordSeconds),
+                ]))
         }
     }
 
     /// Restores a job's remaining steps and its results from the record of an earlier attempt, if there is one.
     func restore(_ job: inout Job) async {
-        let text = await attempt { redis throws(RedisError) in
-            try await redis.send("GET", .text(recordKey(job))).string
+        let texts = await attempt { redis throws(RedisError) in
+            try redis.checked(
+                try await redis.pipeline([recordKey(job), formerRecordKey(job)].map { ["GET", .text($0)] }))
         }
-        guard let text = text ?? nil, let record = try? JSON(parsing: text), let left = record["left"]?.array else {
-            return
-        }
+        let records = (texts ?? []).map { reply in reply.string.flatMap { try? JSON(parsing: $0) } }
+        // Of another bot's event, this one has sent nothing. An earlier version does not say whose record it is.
+        let record = records.compactMap(\.self).first { ($0["speaker"]?.int ?? speakerID) == speakerID }
+        guard let record, let left = record["left"]?.array else { return }
         job.restore(
             steps: left.compactMap(\.string).compactMap { Step(rawValue: $0) },
             results: (record["results"]?.array ?? []).compactMap { try? Envelope($0) },
@@ -282,10 +291,17 @@ final class SharedState: Sendable {
 
     /// Forgets what was done for an event, so that a later attempt does it again.
     func forgetRecord(_ job: Job) async {
-        _ = await attempt { redis throws(RedisError) in try await redis.send("DEL", .text(recordKey(job))) }
+        _ = await attempt { redis throws(RedisError) in
+            try redis.checked(
+                try await redis.pipeline([recordKey(job), formerRecordKey(job)].map { ["DEL", .text($0)] }))
+        }
     }
 
-    private func recordKey(_ job: Job) -> String { "tgpipe:sent:\(job.event.id)" }
+    /// Several bots and accounts can get the same event, each from a queue of its own.
+    private func recordKey(_ job: Job) -> String { "tgpipe:sent:\(speakerID):\(job.event.id)" }
+
+    /// The key under which versions up to 0.2.0 keep their records, for those that share a queue with this one during an upgrade.
+    private func formerRecordKey(_ job: Job) -> String { "tgpipe:sent:\(job.event.id)" }
 }
 
 /// Keeps the newest 5000 placeholder replies in memory: an edit then needs no call to Redis, and an edit that changes
