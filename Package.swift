@@ -67,7 +67,10 @@ func tests(_ name: String, _ dependencies: [Target.Dependency], exclude: [String
 let tools: [Target] = [
     tool(
         "tg-listen",
-        ["Accounts", "BotAPI", "Envelope", "JSON", "Payloads", "Queue", "Redis", "System", "Updates", logging]),
+        [
+            "Accounts", "BotAPI", "Envelope", "JSON", "Payloads", "Queue", "Redis", "System", "Tracing", "Updates",
+            logging,
+        ]),
     tool(
         "tg-gate",
         [
@@ -95,7 +98,7 @@ let tools: [Target] = [
             "AccountAPI", "Blob", "BotAPI", "Crypto", "Envelope", "HTTP", "JSON", "Media", "Payloads", "System",
             logging,
         ]),
-    tool("tg-watch", ["BotAPI", "Envelope", "JSON", "Payloads", "Redis", "System", logging]),
+    tool("tg-watch", ["AccountAPI", "BotAPI", "Envelope", "JSON", "Payloads", "Redis", "System", logging]),
     tool("media-turns", ["Envelope", "Payloads", "Redis", "System", "Turns", logging]),
     tool("ratelimit", ["Envelope", "RateLimits", "Redis", "System", "Texts"]),
     tool("ev-route", ["JSON", "Routing", "Spool", "System", logging]),
@@ -269,7 +272,12 @@ let package = Package(
         tests("StageTests", ["Envelope", "JSON", "Options", "Stage", "System", "Tracing", arguments, logging]),
         tests("TracingTests", ["Envelope", "JSON", "System", "TestSupport", "Tracing", logging]),
         tests("ChatCommandsTests", ["BotAPI", "ChatCommands", "Envelope", "JSON", "Payloads"]),
-        tests("TgGateTests", ["BotAPI", "ChatCommands", "Envelope", "JSON", "Payloads", "Texts", "tg-gate"]),
+        tests(
+            "TgGateTests",
+            [
+                "BotAPI", "ChatCommands", "Envelope", "JSON", "Options", "Payloads", "Stage", "Texts", "tg-gate",
+                arguments,
+            ]),
         tests(
             "MediaAskTests",
             ["ChatCommands", "Envelope", "JSON", "Media", "Payloads", "TestSupport", "Texts", "media-ask"]),
